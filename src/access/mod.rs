@@ -1,0 +1,8 @@
+//! Who someone is and what they may do. Decisions only: no database, no actors.
+
+pub mod policy;
+pub mod rate_limit;
+pub mod tokens;
+
+pub use rate_limit::RateLimit;
+pub use tokens::{Claim, TokenRefusal, Tokens};

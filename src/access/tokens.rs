@@ -1,0 +1,219 @@
+//! What a client's token says, before any database is asked.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+
+use crate::config::AuthConfig;
+use crate::domain::UserId;
+
+/// A token that holds, as far as it can be told without the database.
+#[derive(Debug, PartialEq)]
+pub enum Claim {
+    Backend,
+    User {
+        id: UserId,
+        /// When the token, and a session that lives by it, ends.
+        expires_at: Option<SystemTime>,
+    },
+}
+
+/// Why a token was refused. For the log and the metrics: a client learns only that it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    #[error("the token is malformed")]
+    Malformed,
+    #[error("the token's signature does not hold")]
+    Signature,
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token was issued more than 24 hours ago")]
+    TooOld,
+}
+
+impl TokenRefusal {
+    /// The metric's label.
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Signature => "signature",
+            Self::Expired => "expired",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
+/// Checks tokens against the configured secrets.
+pub struct Tokens {
+    server_secret: Option<SecretString>,
+    user_key: Option<DecodingKey>,
+    validation: Validation,
+}
+
+impl Tokens {
+    /// A session token is about 1 KiB; what is longer is not parsed at all.
+    const MAX_BYTES: usize = 16 * 1024;
+    const MAX_AGE: Duration = Duration::from_hours(24);
+
+    pub fn new(config: &AuthConfig) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.required_spec_claims.clear();
+        validation.validate_aud = false;
+        validation.validate_nbf = true;
+        validation.leeway = 0;
+        let user_key = config
+            .user_secret
+            .as_ref()
+            .map(|secret| DecodingKey::from_secret(secret.expose_secret().as_bytes()));
+        Self { server_secret: config.server_secret.clone(), user_key, validation }
+    }
+
+    /// # Errors
+    /// Why the token is refused.
+    pub fn verify(&self, token: &str) -> Result<Claim, TokenRefusal> {
+        if self.is_server_secret(token) {
+            return Ok(Claim::Backend);
+        }
+        if token.len() > Self::MAX_BYTES {
+            return Err(TokenRefusal::Malformed);
+        }
+        self.verify_jwt(token, SystemTime::now())
+    }
+
+    /// Takes as long for a right prefix as for a wrong one.
+    pub fn is_server_secret(&self, token: &str) -> bool {
+        self.server_secret
+            .as_ref()
+            .is_some_and(|secret| secret.expose_secret().as_bytes().ct_eq(token.as_bytes()).into())
+    }
+
+    fn verify_jwt(&self, token: &str, now: SystemTime) -> Result<Claim, TokenRefusal> {
+        #[derive(Deserialize)]
+        struct Claims {
+            sub: String,
+            exp: Option<f64>,
+            iat: Option<f64>,
+        }
+        let key = self.user_key.as_ref().ok_or(TokenRefusal::Signature)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
+            .map_err(|error| match error.kind() {
+                ErrorKind::ExpiredSignature => TokenRefusal::Expired,
+                ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => TokenRefusal::Signature,
+                _ => TokenRefusal::Malformed,
+            })?
+            .claims;
+        if let Some(issued_at) = claims.iat {
+            let issued_at = time_of(issued_at).ok_or(TokenRefusal::Malformed)?;
+            if now.duration_since(issued_at).is_ok_and(|age| age > Self::MAX_AGE) {
+                return Err(TokenRefusal::TooOld);
+            }
+        }
+        let expires_at = match claims.exp {
+            None => None,
+            Some(seconds) => Some(time_of(seconds).ok_or(TokenRefusal::Malformed)?),
+        };
+        let id = UserId::parse(&claims.sub).ok_or(TokenRefusal::Malformed)?;
+        Ok(Claim::User { id, expires_at })
+    }
+}
+
+/// Seconds since 1970, as JWT counts; `None` past what a clock can hold.
+fn time_of(seconds: f64) -> Option<SystemTime> {
+    let since_epoch = Duration::try_from_secs_f64(seconds).ok()?;
+    UNIX_EPOCH.checked_add(since_epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECRET: &str = "user-secret-of-at-least-32-bytes!";
+    const SERVER: &str = "server-secret-of-at-least-32-bytes";
+
+    fn tokens() -> Tokens {
+        Tokens::new(&AuthConfig {
+            user_secret: Some(SECRET.to_owned().into()),
+            server_secret: Some(SERVER.to_owned().into()),
+        })
+    }
+
+    fn sign(header: &Header, claims: &Value, secret: &str) -> String {
+        jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    }
+
+    fn token(claims: &Value) -> String {
+        sign(&Header::default(), claims, SECRET)
+    }
+
+    fn now() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    }
+
+    fn refusal(token: &str) -> TokenRefusal {
+        tokens().verify(token).unwrap_err()
+    }
+
+    #[test]
+    fn the_server_secret_is_the_backend() {
+        assert_eq!(tokens().verify(SERVER), Ok(Claim::Backend));
+        assert!(tokens().verify(&SERVER[..SERVER.len() - 1]).is_err());
+        assert!(tokens().verify(&format!("{SERVER}x")).is_err());
+    }
+
+    #[test]
+    fn a_signed_token_names_its_user_and_its_end() {
+        let exp = now() + 60;
+        let claim = tokens().verify(&token(&json!({"sub": "u", "exp": exp, "iat": now(), "aud": "x"}))).unwrap();
+        let expires_at = Some(UNIX_EPOCH + Duration::from_secs(exp));
+        assert_eq!(claim, Claim::User { id: UserId::parse("u").unwrap(), expires_at });
+        let unbounded = tokens().verify(&token(&json!({"sub": "u"}))).unwrap();
+        assert!(matches!(unbounded, Claim::User { expires_at: None, .. }));
+    }
+
+    #[test]
+    fn time_is_honoured() {
+        assert_eq!(refusal(&token(&json!({"sub": "u", "exp": now() - 1}))), TokenRefusal::Expired);
+        let day = 24 * 3600;
+        assert_eq!(refusal(&token(&json!({"sub": "u", "iat": now() - day - 5}))), TokenRefusal::TooOld);
+        assert!(tokens().verify(&token(&json!({"sub": "u", "iat": now() - day + 5}))).is_ok());
+        assert!(tokens().verify(&token(&json!({"sub": "u", "nbf": now() + 60}))).is_err());
+    }
+
+    #[test]
+    fn only_hs256_with_the_right_key_holds() {
+        let claims = json!({"sub": "u"});
+        let hs512 = Header::new(Algorithm::HS512);
+        assert_eq!(refusal(&sign(&hs512, &claims, SECRET)), TokenRefusal::Signature);
+        assert_eq!(refusal(&sign(&Header::default(), &claims, "another key")), TokenRefusal::Signature);
+        let good = token(&claims);
+        assert_eq!(refusal(&good[..good.len() - 4]), TokenRefusal::Signature);
+        let body = good.split('.').nth(1).unwrap();
+        let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}.");
+        assert!(tokens().verify(&unsigned).is_err());
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for bad in ["", "x", "a.b.c", "....", "\u{0}"] {
+            assert_eq!(refusal(bad), TokenRefusal::Malformed, "{bad:?}");
+        }
+        assert_eq!(refusal(&"x".repeat(1_000_000)), TokenRefusal::Malformed);
+        assert_eq!(refusal(&token(&json!({"name": "no sub"}))), TokenRefusal::Malformed);
+        assert_eq!(refusal(&token(&json!({"sub": ""}))), TokenRefusal::Malformed);
+        assert_eq!(refusal(&token(&json!({"sub": "u", "iat": -5}))), TokenRefusal::Malformed);
+    }
+
+    #[test]
+    fn without_secrets_nobody_gets_in() {
+        let tokens = Tokens::new(&AuthConfig { user_secret: None, server_secret: None });
+        assert!(tokens.verify("").is_err());
+        assert!(tokens.verify(&token(&json!({"sub": "u"}))).is_err());
+    }
+}

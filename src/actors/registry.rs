@@ -1,0 +1,154 @@
+//! The Registry starts rooms, finds them, starts them again when they fail, and
+//! lets them go. Everything for a room passes through it, which is what makes
+//! the order of publishes to several rooms one order, and retiring exact.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::Audience;
+use super::messages::{
+    AudienceStarted, Enter, Join, Leave, Place, ProvokePanic, Publish, Retire, RetireRoom, RoomEnded,
+};
+use super::publication::Publication;
+use super::room::{Room, RoomSeed};
+use crate::domain::RoomName;
+use crate::telemetry::Metrics;
+
+struct Entry {
+    room: Addr<Room>,
+    generation: u64,
+    /// Messages sent to this room in this life.
+    sent: u64,
+}
+
+pub struct Registry {
+    rooms: HashMap<RoomName, Entry>,
+    audiences: Vec<Option<Addr<Audience>>>,
+    next_generation: u64,
+    idle: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Registry {
+    /// Starts the registry on this thread; its rooms will live here too.
+    pub fn start(room_idle: Duration, metrics: Arc<Metrics>) -> Addr<Self> {
+        Self::create(|_| Self {
+            rooms: HashMap::new(),
+            audiences: Vec::new(),
+            next_generation: 0,
+            idle: room_idle,
+            metrics,
+        })
+    }
+
+    /// The room of this name, started if it is not there or has failed unseen.
+    fn room(&mut self, name: &RoomName, ctx: &Context<Self>) -> &mut Entry {
+        let dead = self.rooms.get(name).map(|entry| !entry.room.connected());
+        if dead != Some(false) {
+            self.start_room(name.clone(), dead == Some(true), ctx);
+        }
+        let entry = self.rooms.get_mut(name).expect("it was just started");
+        entry.sent += 1;
+        entry
+    }
+
+    fn start_room(&mut self, name: RoomName, restarted: bool, ctx: &Context<Self>) {
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        let room = Room::start(RoomSeed {
+            name: name.clone(),
+            generation,
+            registry: ctx.address(),
+            audiences: self.audiences.clone(),
+            restarted,
+            idle: self.idle,
+        });
+        self.rooms.insert(name, Entry { room, generation, sent: 0 });
+        self.metrics.set_rooms(self.rooms.len());
+    }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+}
+
+impl Handler<AudienceStarted> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: AudienceStarted, _: &mut Self::Context) {
+        if self.audiences.len() <= message.index {
+            self.audiences.resize(message.index + 1, None);
+        }
+        self.audiences[message.index] = Some(message.audience);
+    }
+}
+
+impl Handler<Publish> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: Publish, ctx: &mut Self::Context) {
+        self.metrics.publishes.increment(1);
+        let names = message.rooms.clone();
+        let parts = Publication::split(message.rooms, message.packet, message.receipt);
+        for (name, part) in names.iter().zip(parts) {
+            self.room(name, ctx).room.do_send(Place { part });
+        }
+    }
+}
+
+impl Handler<Join> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: Join, ctx: &mut Self::Context) {
+        self.room(&message.room, ctx).room.do_send(Enter { entry: message.entry });
+    }
+}
+
+impl Handler<Leave> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: Leave, ctx: &mut Self::Context) {
+        self.room(&message.room, ctx).room.do_send(message);
+    }
+}
+
+impl Handler<RetireRoom> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: RetireRoom, _: &mut Self::Context) {
+        let Some(entry) = self.rooms.get(&message.room) else { return };
+        // Something is on its way to it: it will ask again once that is done.
+        if entry.generation != message.generation || entry.sent != message.handled {
+            return;
+        }
+        entry.room.do_send(Retire);
+        self.rooms.remove(&message.room);
+        self.metrics.set_rooms(self.rooms.len());
+    }
+}
+
+impl Handler<RoomEnded> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: RoomEnded, ctx: &mut Self::Context) {
+        let Some(panic) = message.panic else { return };
+        let current = self.rooms.get(&message.room).is_some_and(|entry| entry.generation == message.generation);
+        if current {
+            self.start_room(message.room.clone(), true, ctx);
+        }
+        self.metrics.room_restarts.increment(1);
+        tracing::error!(room = %message.room, panic, handled = message.handled, "a room panicked and was started again");
+    }
+}
+
+impl Handler<ProvokePanic> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: ProvokePanic, ctx: &mut Self::Context) {
+        let name = message.room.clone();
+        self.room(&name, ctx).room.do_send(message);
+    }
+}

@@ -1,0 +1,216 @@
+//! The room's actor. It owns its members and the order of its events; it never
+//! reads tokens or the database, and never writes to a connection.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures_util::future::join_all;
+
+use super::state::RoomState;
+use crate::actors::messages::{
+    AddMember, Deliver, Enter, Entry, FindMembers, Leave, Member, Place, ProvokePanic, Resume, Retire,
+    RetireRoom, RoomEnded,
+};
+use crate::actors::publication::{Arrival, Part, Settlement};
+use crate::actors::{Audience, Registry, supervision};
+use crate::domain::RoomName;
+
+/// What the registry gives a room to live with.
+pub struct RoomSeed {
+    pub name: RoomName,
+    /// Counts the lives of rooms of this name.
+    pub generation: u64,
+    pub registry: Addr<Registry>,
+    /// By the index of their worker threads.
+    pub audiences: Vec<Option<Addr<Audience>>>,
+    /// Whether this takes the place of a room that failed, whose members are still there.
+    pub restarted: bool,
+    /// How long a room stays that nobody is in.
+    pub idle: Duration,
+}
+
+enum Work {
+    Place(Part),
+    Enter(Entry),
+    Leave(Leave),
+}
+
+pub struct Room {
+    seed: RoomSeed,
+    state: RoomState<Work>,
+    retirement: Option<SpawnHandle>,
+}
+
+impl Room {
+    pub fn start(seed: RoomSeed) -> Addr<Self> {
+        Self::create(|_| Self { seed, state: RoomState::default(), retirement: None })
+    }
+
+    /// Does what may be done now. Nothing else touches the members or the order.
+    fn proceed(&mut self, ctx: &mut Context<Self>) {
+        while let Some(work) = self.state.next_work() {
+            match work {
+                Work::Place(part) => self.place(part, ctx),
+                Work::Enter(entry) => self.enter(entry, ctx),
+                Work::Leave(leave) => self.leave(&leave),
+            }
+        }
+        self.consider_retiring(ctx);
+    }
+
+    fn place(&mut self, part: Part, ctx: &Context<Self>) {
+        match part.arrive(self.state.audiences(), || ctx.address().recipient()) {
+            Arrival::Early => self.state.stand(),
+            Arrival::Last(settlement) => self.deliver(settlement),
+        }
+    }
+
+    fn deliver(&self, settlement: Settlement) {
+        if !settlement.failed {
+            for (index, audience) in self.seed.audiences.iter().enumerate() {
+                if let Some(audience) = audience
+                    && settlement.audiences & 1 << index != 0
+                {
+                    audience.do_send(Deliver { publication: settlement.publication.clone() });
+                }
+            }
+        }
+        settlement.settle();
+    }
+
+    fn enter(&mut self, mut entry: Entry, ctx: &mut Context<Self>) {
+        if let Some(retirement) = self.retirement.take() {
+            ctx.cancel_future(retirement);
+        }
+        let Member { key, audience, audience_index, outlet, .. } = entry.member.clone();
+        // A worker thread that started after this room has an audience that it does not know yet.
+        if self.seed.audiences.len() <= audience_index {
+            self.seed.audiences.resize(audience_index + 1, None);
+        }
+        self.seed.audiences[audience_index].get_or_insert_with(|| audience.clone());
+        self.state.enter(key, audience_index);
+        entry.entered = true;
+        audience.do_send(AddMember { room: self.seed.name.clone(), key, outlet, reply: std::mem::take(&mut entry.reply) });
+    }
+
+    fn leave(&mut self, leave: &Leave) {
+        // The audience hears of it as the message is dropped.
+        self.state.leave(leave.member.key);
+    }
+
+    fn consider_retiring(&mut self, ctx: &mut Context<Self>) {
+        if self.state.is_empty() && self.retirement.is_none() {
+            let asks = |room: &mut Self, _: &mut Context<Self>| {
+                room.retirement = None;
+                room.seed.registry.do_send(RetireRoom {
+                    room: room.seed.name.clone(),
+                    generation: room.seed.generation,
+                    handled: room.state.handled(),
+                });
+            };
+            self.retirement = Some(ctx.run_later(self.seed.idle, asks));
+        }
+    }
+
+    /// Learns from the audiences who is still in the room; its mailbox waits meanwhile.
+    fn find_members(&self, ctx: &mut Context<Self>) {
+        let room = self.seed.name.clone();
+        let questions = self.seed.audiences.iter().enumerate().filter_map(|(index, audience)| {
+            let answer = audience.as_ref()?.send(FindMembers { room: room.clone() });
+            Some(async move { (index, answer.await.unwrap_or_default()) })
+        });
+        let answers = join_all(questions).into_actor(self).map(|answers, room, ctx| {
+            for (index, keys) in answers {
+                for key in keys {
+                    room.state.enter(key, index);
+                }
+            }
+            room.consider_retiring(ctx);
+        });
+        ctx.wait(answers);
+    }
+}
+
+impl Actor for Room {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if self.seed.restarted {
+            self.find_members(ctx);
+        } else {
+            self.consider_retiring(ctx);
+        }
+    }
+}
+
+// An actor that panics is dropped without a word to anyone: this is how the registry learns of it.
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.seed.registry.do_send(RoomEnded {
+            room: self.seed.name.clone(),
+            generation: self.seed.generation,
+            panic: supervision::panic_of_this_thread(),
+            handled: self.state.handled(),
+        });
+    }
+}
+
+impl Handler<Place> for Room {
+    type Result = ();
+
+    fn handle(&mut self, message: Place, ctx: &mut Self::Context) {
+        supervision::supervised(|| {
+            self.state.accept(Work::Place(message.part));
+            self.proceed(ctx);
+        });
+    }
+}
+
+impl Handler<Enter> for Room {
+    type Result = ();
+
+    fn handle(&mut self, message: Enter, ctx: &mut Self::Context) {
+        supervision::supervised(|| {
+            self.state.accept(Work::Enter(message.entry));
+            self.proceed(ctx);
+        });
+    }
+}
+
+impl Handler<Leave> for Room {
+    type Result = ();
+
+    fn handle(&mut self, message: Leave, ctx: &mut Self::Context) {
+        supervision::supervised(|| {
+            self.state.accept(Work::Leave(message));
+            self.proceed(ctx);
+        });
+    }
+}
+
+impl Handler<Resume> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: Resume, ctx: &mut Self::Context) {
+        supervision::supervised(|| {
+            self.state.resume();
+            self.proceed(ctx);
+        });
+    }
+}
+
+impl Handler<Retire> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<ProvokePanic> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: ProvokePanic, _: &mut Self::Context) {
+        supervision::supervised(|| panic!("provoked by a test, with {} members", self.state.len()));
+    }
+}

@@ -1,0 +1,221 @@
+//! The composition root: starts every part and ties it to the others. Production and
+//! tests go through the same [`App::build`].
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::Arbiter;
+use actix_cors::Cors;
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_rt::net::TcpStream;
+use actix_service::{ServiceFactory, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::web;
+use anyhow::{Context, anyhow};
+
+use crate::access::{RateLimit, Tokens};
+use crate::actors::messages::AudienceStarted;
+use crate::actors::session::{Directory, SessionServices};
+use crate::actors::{Audience, Registry, RightsMonitor, supervision};
+use crate::config::{Config, DatabaseConfig};
+use crate::http::{self, HttpState, demo::Demo};
+use crate::shutdown;
+use crate::socket::worker::Worker;
+use crate::socket::{SocketServer, handover};
+use crate::store::{Store, migrations};
+use crate::telemetry::Metrics;
+
+/// How long a room stays that nobody is in.
+const ROOM_IDLE: Duration = Duration::from_mins(1);
+/// How often tables that grow with use are swept.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// An instance that has its database open and its port bound.
+pub struct App {
+    config: Config,
+    store: Store,
+    listener: TcpListener,
+    /// Serves the demo's pages and its backend.
+    demo: bool,
+    room_idle: Duration,
+}
+
+/// The parts that the worker threads share, made by the first of them.
+struct House {
+    services: Arc<SessionServices>,
+    socket: Arc<SocketServer>,
+    tokens: Arc<Tokens>,
+}
+
+impl App {
+    /// Opens the database, brings it up to date, then binds the port. Blocks.
+    ///
+    /// # Errors
+    /// What the operator has to mend, in one line.
+    pub fn build(config: Config, demo: bool) -> anyhow::Result<Self> {
+        supervision::install_panic_hook();
+        migrate(&config.database)?;
+        if demo {
+            crate::demo::seed(&config.database.path).context("the sample restaurant cannot be set up")?;
+        }
+        let store = Store::open(&config.database).context("DATABASE_URL: the database cannot be opened")?;
+        let address = SocketAddr::new(config.server.host, config.server.port);
+        let listener =
+            TcpListener::bind(address).map_err(|error| anyhow!("PORT: cannot listen on {address}: {error}"))?;
+        Ok(Self { config, store, listener, demo, room_idle: ROOM_IDLE })
+    }
+
+    /// Lets rooms that nobody is in go sooner.
+    #[must_use]
+    pub fn with_room_idle(mut self, idle: Duration) -> Self {
+        self.room_idle = idle;
+        self
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// Serves until `stop` resolves, then drains. To be called within an actix `System`.
+    ///
+    /// # Errors
+    /// Where the server cannot start or fails.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let address = self.address()?;
+        let drain = self.config.server.drain;
+        let workers = self.config.server.workers;
+        let draining = Arc::new(AtomicBool::new(false));
+        let directory = Arc::new(Directory::default());
+        let server = self.serve(draining.clone(), directory.clone())?;
+        let handle = server.handle();
+        let running = actix_rt::spawn(server);
+        tracing::info!(%address, workers, "listening");
+        stop.await;
+        shutdown::drain(&handle, &directory, &draining, drain).await;
+        handle.stop(false).await;
+        running.await?.map_err(Into::into)
+    }
+
+    fn serve(self, draining: Arc<AtomicBool>, directory: Arc<Directory>) -> anyhow::Result<actix_server::Server> {
+        let Self { config, store, listener, demo, room_idle } = self;
+        let workers = config.server.workers;
+        let house = OnceLock::<House>::new();
+        let next_worker = AtomicUsize::new(0);
+        let shared = Arc::new((house, next_worker));
+        // Runs once on each worker's thread.
+        let factory = move || {
+            let (house, next_worker) = &*shared;
+            // The first worker to come here starts the registry, and with it all rooms, on its own thread.
+            let house = house.get_or_init(|| House::found(&config, &store, room_idle, &draining, &directory));
+            house.settle_worker(next_worker.fetch_add(1, Ordering::Relaxed));
+            let demo = demo.then(|| Demo { services: house.services.clone(), tokens: house.tokens.clone() });
+            let state = HttpState { services: house.services.clone(), draining: draining.clone() };
+            serve_worker(&config, state, &house.socket, demo)
+        };
+        let server = actix_server::Server::build()
+            .workers(workers)
+            .disable_signals()
+            .backlog(4096)
+            .max_concurrent_connections(usize::MAX)
+            .listen("expeditor", listener, factory)?;
+        Ok(server.run())
+    }
+}
+
+impl House {
+    fn found(
+        config: &Config,
+        store: &Store,
+        room_idle: Duration,
+        draining: &Arc<AtomicBool>,
+        directory: &Arc<Directory>,
+    ) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let tokens = Arc::new(Tokens::new(&config.auth));
+        let services = Arc::new(SessionServices {
+            registry: Registry::start(room_idle, metrics.clone()),
+            rights: RightsMonitor::start(store.clone()),
+            store: store.clone(),
+            rate_limit: RateLimit::new(&config.limits),
+            metrics,
+            directory: directory.clone(),
+            max_rooms: config.limits.max_rooms_per_session,
+        });
+        let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone());
+        keep_up(services.clone());
+        Self { services, socket: Arc::new(socket), tokens }
+    }
+
+    /// Starts what each worker thread has of its own.
+    fn settle_worker(&self, index: usize) {
+        let audience = Audience::start(self.services.metrics.deliveries.clone());
+        self.services.registry.do_send(AudienceStarted { index, audience: audience.clone() });
+        Worker { arbiter: Arbiter::current(), audience, index }.settle();
+    }
+}
+
+/// Sweeps what grows with use, for as long as the thread lives.
+fn keep_up(services: Arc<SessionServices>) {
+    actix_rt::spawn(async move {
+        let mut ticks = actix_rt::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            services.metrics.run_upkeep();
+            services.rate_limit.forget_idle();
+        }
+    });
+}
+
+/// One worker's HTTP service; upgrades leave it for [`handover`].
+fn serve_worker(
+    config: &Config,
+    state: HttpState,
+    socket: &Arc<SocketServer>,
+    demo: Option<Demo>,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<> {
+    let (state, demo) = (web::Data::new(state), demo.map(web::Data::new));
+    let polling = web::Data::from(socket.clone());
+    let app = actix_web::App::new()
+        .wrap(cors(&config.server.allowed_origins))
+        .configure(move |routes| http::configure(routes, state, polling, demo));
+    let socket = socket.clone();
+    let upgrade = fn_service(move |(request, framed)| {
+        let socket = socket.clone();
+        async move {
+            handover::hand_over(&socket, request, framed).await;
+            Ok::<_, actix_http::Error>(())
+        }
+    });
+    HttpService::build()
+        .tcp_nodelay(true)
+        .upgrade(upgrade)
+        .h1(map_config(app, |()| AppConfig::default()))
+        .tcp()
+}
+
+/// For pages of the allowed origins, with credentials; others get no CORS headers, as in the specification.
+fn cors(allowed: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(["GET", "POST"])
+        .allow_any_header()
+        .supports_credentials()
+        .block_on_origin_mismatch(false)
+        .max_age(3600);
+    allowed.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Applies the migrations that an embedded database lacks: nobody else would.
+fn migrate(config: &DatabaseConfig) -> anyhow::Result<()> {
+    for migration in migrations::run(config).context("DATABASE_URL: the database cannot be brought up to date")? {
+        tracing::info!(migration, "applied");
+    }
+    Ok(())
+}

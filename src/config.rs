@@ -1,0 +1,396 @@
+//! Configuration from the environment: one struct per concern, all of it read
+//! and checked before anything is bound or opened.
+//!
+//! Read here and not by a library: a secret has to stay the text that it is
+//! (libraries that infer types turn `123` into a number), the error line names
+//! three things, and tests pass values without touching the process.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretString};
+
+/// Everything that the environment says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub socket: SocketConfig,
+    pub auth: AuthConfig,
+    pub database: DatabaseConfig,
+    pub limits: LimitsConfig,
+    pub telemetry: TelemetryConfig,
+}
+
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    pub host: IpAddr,
+    pub port: u16,
+    pub workers: usize,
+    /// How long a stop may take.
+    pub drain: Duration,
+    /// Origins that browsers may connect from, with credentials.
+    pub allowed_origins: Vec<String>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SocketConfig {
+    pub ping_interval: Duration,
+    pub ping_timeout: Duration,
+    /// Bytes of one message.
+    pub max_payload: usize,
+    /// Bytes that may wait for a client that does not read.
+    pub max_outbox: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    pub user_secret: Option<SecretString>,
+    pub server_secret: Option<SecretString>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    pub path: PathBuf,
+    /// How long one look-up or change may take.
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LimitsConfig {
+    pub rate_points: u32,
+    pub rate_period: Duration,
+    pub max_rooms_per_session: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TelemetryConfig {
+    pub level: tracing::Level,
+    pub json: bool,
+}
+
+/// A variable that cannot be used; its text is the one line that the operator reads.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: {fault}; it takes {takes}")]
+pub struct ConfigError {
+    pub variable: &'static str,
+    pub fault: String,
+    pub takes: &'static str,
+}
+
+impl Config {
+    /// Reads the process's environment, and a `.env` file for what it lacks.
+    ///
+    /// # Errors
+    /// The first variable that is wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        // A file that is not there is no error; what it says never replaces the environment.
+        dotenvy::dotenv().ok();
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// # Errors
+    /// The first variable that is wrong.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let env = Variables(&lookup);
+        let production = env.production()?;
+        Ok(Self {
+            server: ServerConfig::read(&env)?,
+            socket: SocketConfig::read(&env)?,
+            auth: AuthConfig::read(&env, production)?,
+            database: DatabaseConfig::read(&env)?,
+            limits: LimitsConfig::read(&env)?,
+            telemetry: TelemetryConfig::read(&env, production)?,
+        })
+    }
+}
+
+impl ServerConfig {
+    fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
+        let mut allowed_origins = vec![
+            env.origin("NEXTAUTH_URL", "http://localhost:3000")?,
+            env.origin("POS_URL", "http://localhost:3001")?,
+        ];
+        for origin in env.list("CORS_ORIGINS") {
+            allowed_origins.push(parse_origin("CORS_ORIGINS", &origin)?);
+        }
+        let trusted_proxies = env
+            .list("TRUSTED_PROXIES")
+            .iter()
+            .map(|text| parse_network(text))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            host: env.parsed("HOST", "0.0.0.0", "an IP address to listen on")?,
+            port: env.parsed("PORT", "3002", "a port number from 0 to 65535")?,
+            workers: env.whole_or("WORKERS", 1..=64, default_workers(), "a number of threads from 1 to 64")?,
+            drain: Duration::from_secs(env.whole("DRAIN_SECS", 0..=3_600, 10, "seconds from 0 to 3600")?),
+            allowed_origins,
+            trusted_proxies,
+        })
+    }
+}
+
+impl SocketConfig {
+    fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
+        let ms = |name, default| env.whole(name, 100..=3_600_000, default, "milliseconds from 100 to 3600000");
+        Ok(Self {
+            ping_interval: Duration::from_millis(ms("PING_INTERVAL", 25_000)?),
+            ping_timeout: Duration::from_millis(ms("PING_TIMEOUT", 60_000)?),
+            max_payload: env.whole_or("MAX_PAYLOAD", 1_000..=100_000_000, 1_000_000, "bytes from 1000 to 100000000")?,
+            max_outbox: env.whole_or("MAX_OUTBOX", 65_536..=1_000_000_000, 8_000_000, "bytes from 65536 to 1000000000")?,
+        })
+    }
+}
+
+impl AuthConfig {
+    const MIN_SECRET_BYTES: usize = 32;
+    const TAKES: &'static str = "a secret of at least 32 bytes";
+
+    fn read(env: &Variables<'_>, production: bool) -> Result<Self, ConfigError> {
+        let user_secret = match env.get("NEXTAUTH_SECRET") {
+            Some(secret) => Some(secret),
+            None => env.get("AUTH_SECRET"),
+        };
+        let auth = Self {
+            user_secret: user_secret.map(SecretString::from),
+            server_secret: env.get("SOCKET_SERVER_SECRET").map(SecretString::from),
+        };
+        if production {
+            Self::require("NEXTAUTH_SECRET", auth.user_secret.as_ref())?;
+            Self::require("SOCKET_SERVER_SECRET", auth.server_secret.as_ref())?;
+        }
+        Ok(auth)
+    }
+
+    fn require(variable: &'static str, secret: Option<&SecretString>) -> Result<(), ConfigError> {
+        let fault = match secret.map(|secret| secret.expose_secret().len()) {
+            None => "missing, and required when NODE_ENV is production".to_owned(),
+            Some(bytes) if bytes < Self::MIN_SECRET_BYTES => format!("only {bytes} bytes long"),
+            Some(_) => return Ok(()),
+        };
+        Err(ConfigError { variable, fault, takes: Self::TAKES })
+    }
+}
+
+impl DatabaseConfig {
+    const TAKES: &'static str = "sqlite://PATH";
+
+    fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
+        let url = env.get("DATABASE_URL").unwrap_or_else(|| "sqlite://expeditor.db".to_owned());
+        let fault = |fault: &str| ConfigError {
+            variable: "DATABASE_URL",
+            fault: fault.to_owned(),
+            takes: Self::TAKES,
+        };
+        let path = match url.split_once("://") {
+            // What stands before a query string; SQLite needs none of the parameters.
+            Some(("sqlite", rest)) => rest.split('?').next().unwrap_or_default(),
+            Some(("postgres" | "postgresql", _)) => return Err(fault("PostgreSQL is not supported yet")),
+            _ => return Err(fault("not a database URL")),
+        };
+        if path.is_empty() {
+            return Err(fault("names no file"));
+        }
+        let timeout = env.whole("DATABASE_TIMEOUT", 100..=60_000, 5_000, "milliseconds from 100 to 60000")?;
+        Ok(Self { path: path.into(), timeout: Duration::from_millis(timeout) })
+    }
+}
+
+impl LimitsConfig {
+    fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
+        let seconds = env.whole("RATE_LIMIT_DURATION", 1..=86_400, 60, "seconds from 1 to 86400")?;
+        Ok(Self {
+            rate_points: env.whole_or("RATE_LIMIT_POINTS", 1..=1_000_000, 100, "a number of events from 1 to 1000000")? as u32,
+            rate_period: Duration::from_secs(seconds),
+            max_rooms_per_session: env.whole_or("MAX_ROOMS_PER_SESSION", 1..=10_000, 64, "a number of rooms from 1 to 10000")?,
+        })
+    }
+}
+
+impl TelemetryConfig {
+    fn read(env: &Variables<'_>, json: bool) -> Result<Self, ConfigError> {
+        let level = env.get("LOG_LEVEL").unwrap_or_else(|| "info".to_owned());
+        let level = match level.as_str() {
+            "trace" => tracing::Level::TRACE,
+            "debug" => tracing::Level::DEBUG,
+            "info" => tracing::Level::INFO,
+            "warn" => tracing::Level::WARN,
+            "error" => tracing::Level::ERROR,
+            _ => {
+                return Err(ConfigError {
+                    variable: "LOG_LEVEL",
+                    fault: format!("{level:?} is no level"),
+                    takes: "trace, debug, info, warn or error",
+                });
+            }
+        };
+        Ok(Self { level, json })
+    }
+}
+
+/// One worker serves a small machine best: no event crosses threads
+/// (docs/decisions/0003-threads.md). From four cores on, half of them work.
+fn default_workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).clamp(1, 64)
+}
+
+/// Where values come from. An empty value counts as absent, as deployment
+/// platforms cannot unset a variable.
+struct Variables<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Variables<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+
+    fn production(&self) -> Result<bool, ConfigError> {
+        match self.get("NODE_ENV").as_deref() {
+            None | Some("development" | "test") => Ok(false),
+            Some("production") => Ok(true),
+            Some(other) => Err(ConfigError {
+                variable: "NODE_ENV",
+                fault: format!("{other:?} is no environment"),
+                takes: "production, development or test",
+            }),
+        }
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, variable: &'static str, default: &str, takes: &'static str) -> Result<T, ConfigError>
+    where
+        T::Err: fmt::Display,
+    {
+        let value = self.get(variable).unwrap_or_else(|| default.to_owned());
+        value
+            .trim()
+            .parse()
+            .map_err(|error: T::Err| ConfigError { variable, fault: format!("{value:?}: {error}"), takes })
+    }
+
+    fn whole(&self, variable: &'static str, range: std::ops::RangeInclusive<u64>, default: u64, takes: &'static str) -> Result<u64, ConfigError> {
+        let value: u64 = self.parsed(variable, &default.to_string(), takes)?;
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        Err(ConfigError { variable, fault: format!("{value} is out of range"), takes })
+    }
+
+    fn whole_or(&self, variable: &'static str, range: std::ops::RangeInclusive<u64>, default: usize, takes: &'static str) -> Result<usize, ConfigError> {
+        // No range here goes past 32 bits.
+        self.whole(variable, range, default as u64, takes).map(|value| value as usize)
+    }
+
+    fn list(&self, variable: &str) -> Vec<String> {
+        let value = self.get(variable).unwrap_or_default();
+        value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+    }
+
+    fn origin(&self, variable: &'static str, default: &str) -> Result<String, ConfigError> {
+        parse_origin(variable, &self.get(variable).unwrap_or_else(|| default.to_owned()))
+    }
+}
+
+/// Keeps scheme, host and port: `NEXTAUTH_URL` may have a path, an origin has none.
+fn parse_origin(variable: &'static str, text: &str) -> Result<String, ConfigError> {
+    let fault = || ConfigError {
+        variable,
+        fault: format!("{text:?} is no origin"),
+        takes: "an origin such as https://pos.example.com",
+    };
+    let uri: http::Uri = text.parse().map_err(|_| fault())?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme @ ("http" | "https")), Some(authority)) => Ok(format!("{scheme}://{authority}").to_lowercase()),
+        _ => Err(fault()),
+    }
+}
+
+fn parse_network(text: &str) -> Result<IpNet, ConfigError> {
+    text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| ConfigError {
+        variable: "TRUSTED_PROXIES",
+        fault: format!("{text:?} is neither an address nor a network"),
+        takes: "addresses or networks with commas, such as 10.0.0.0/8",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(|name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    fn fault(values: &[(&str, &str)]) -> String {
+        read(values).unwrap_err().to_string()
+    }
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn the_defaults_are_the_contracts() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.server.port, 3002);
+        assert_eq!(config.server.host.to_string(), "0.0.0.0");
+        assert_eq!(config.server.drain, Duration::from_secs(10));
+        assert_eq!(config.server.allowed_origins, ["http://localhost:3000", "http://localhost:3001"]);
+        assert_eq!(config.socket.ping_interval, Duration::from_secs(25));
+        assert_eq!(config.socket.ping_timeout, Duration::from_secs(60));
+        assert_eq!(config.socket.max_payload, 1_000_000);
+        assert_eq!(config.limits.rate_points, 100);
+        assert_eq!(config.limits.max_rooms_per_session, 64);
+        assert_eq!(config.database.path.to_str(), Some("expeditor.db"));
+        assert_eq!(config.telemetry, TelemetryConfig { level: tracing::Level::INFO, json: false });
+    }
+
+    #[test]
+    fn production_needs_both_secrets() {
+        assert!(fault(&[("NODE_ENV", "production")]).starts_with("NEXTAUTH_SECRET: missing"));
+        let short = [("NODE_ENV", "production"), ("NEXTAUTH_SECRET", SECRET), ("SOCKET_SERVER_SECRET", "short")];
+        assert_eq!(fault(&short), "SOCKET_SERVER_SECRET: only 5 bytes long; it takes a secret of at least 32 bytes");
+        let good = [("NODE_ENV", "production"), ("AUTH_SECRET", SECRET), ("SOCKET_SERVER_SECRET", SECRET)];
+        assert!(read(&good).unwrap().telemetry.json);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_fault_and_what_it_takes() {
+        for (name, value) in [
+            ("PORT", "99999"),
+            ("PORT", "http"),
+            ("HOST", "everywhere"),
+            ("WORKERS", "0"),
+            ("DRAIN_SECS", "-1"),
+            ("PING_INTERVAL", "soon"),
+            ("MAX_PAYLOAD", "1"),
+            ("RATE_LIMIT_POINTS", "0"),
+            ("DATABASE_URL", "mysql://x"),
+            ("DATABASE_URL", "nonsense"),
+            ("DATABASE_URL", "sqlite://"),
+            ("CORS_ORIGINS", "pos.example.com"),
+            ("NEXTAUTH_URL", "ftp://x"),
+            ("TRUSTED_PROXIES", "10.0.0.0/99"),
+            ("LOG_LEVEL", "loud"),
+            ("NODE_ENV", "prod"),
+        ] {
+            let line = fault(&[(name, value)]);
+            assert!(line.starts_with(&format!("{name}: ")) && line.contains("; it takes "), "{line}");
+            assert!(!line.contains('\n'), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_secret_never_shows_in_debug_output() {
+        let config = read(&[("NEXTAUTH_SECRET", SECRET)]).unwrap();
+        assert!(!format!("{config:?}").contains(SECRET));
+    }
+
+    #[test]
+    fn an_origin_loses_its_path_and_an_empty_value_is_absent() {
+        let config = read(&[("NEXTAUTH_URL", "https://App.example.com/api/auth"), ("PORT", "")]).unwrap();
+        assert_eq!(config.server.allowed_origins[0], "https://app.example.com");
+        assert_eq!(config.server.port, 3002);
+    }
+}

@@ -1,0 +1,16 @@
+//! What the restaurant talks about: names, identities, events and refusals.
+//! Values here are valid by their type, and nothing here does I/O.
+
+pub mod command;
+pub mod identity;
+pub mod ids;
+pub mod packet;
+pub mod refusal;
+pub mod room;
+
+pub use command::{Command, EventName, KitchenStatus, PublishRequest};
+pub use identity::{Identity, StaffRole, TabFacts, TableFacts, UserFacts};
+pub use ids::{Cuid, UserId};
+pub use packet::EventPacket;
+pub use refusal::{ErrorCode, Refusal};
+pub use room::{RoomKind, RoomName};

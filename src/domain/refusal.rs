@@ -1,0 +1,58 @@
+//! Why an event was not carried out, as the client sees it.
+
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ErrorCode {
+    InvalidData,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    TokenExpired,
+    TooLarge,
+    TooManyRooms,
+    Unavailable,
+    Internal,
+}
+
+impl ErrorCode {
+    /// Whether the service failed, rather than the client's event.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Internal)
+    }
+}
+
+/// The `error` of an acknowledgement: `{code, message, field?, retryAfterMs?}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    pub code: ErrorCode,
+    pub message: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    pub const fn new(code: ErrorCode, message: &'static str) -> Self {
+        Self { code, message, field: None, retry_after_ms: None }
+    }
+
+    /// `Invalid data`, with the field at fault.
+    pub const fn invalid(field: &'static str) -> Self {
+        Self { field: Some(field), ..Self::new(ErrorCode::InvalidData, "Invalid data") }
+    }
+
+    pub const fn forbidden(message: &'static str) -> Self {
+        Self::new(ErrorCode::Forbidden, message)
+    }
+
+    pub const fn rate_limited(retry_after_ms: u64) -> Self {
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            ..Self::new(ErrorCode::RateLimited, "Rate limit exceeded")
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The plain HTTP side: health, metrics, the demo. Everything else is 404 in JSON.
+
+pub mod assets;
+pub mod demo;
+mod health;
+mod metrics;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use actix_web::{HttpResponse, web};
+
+use crate::actors::session::SessionServices;
+use crate::socket::{SocketServer, polling};
+
+/// What the handlers read.
+pub struct HttpState {
+    pub services: Arc<SessionServices>,
+    pub draining: Arc<AtomicBool>,
+}
+
+/// Puts every path in its place.
+pub fn configure(
+    config: &mut web::ServiceConfig,
+    state: web::Data<HttpState>,
+    socket: web::Data<SocketServer>,
+    demo: Option<web::Data<demo::Demo>>,
+) {
+    config
+        .app_data(state)
+        .app_data(socket)
+        .route("/health", web::get().to(health::alive))
+        .route("/health/ready", web::get().to(health::ready))
+        .route("/metrics", web::get().to(metrics::show));
+    for path in ["/socket.io/", "/socket.io"] {
+        config.service(
+            web::resource(path)
+                .route(web::get().to(polling::serve))
+                .route(web::post().to(polling::serve))
+                .default_service(web::to(not_allowed)),
+        );
+    }
+    if let Some(demo) = demo {
+        config.app_data(demo).configure(demo::configure);
+    }
+    config.default_service(web::to(not_found));
+}
+
+async fn not_found() -> HttpResponse {
+    HttpResponse::NotFound().json(serde_json::json!({ "error": "Not found" }))
+}
+
+async fn not_allowed() -> HttpResponse {
+    HttpResponse::MethodNotAllowed().json(serde_json::json!({ "error": "Method not allowed" }))
+}

@@ -1,0 +1,26 @@
+//! expeditor: a real-time message broker for restaurants.
+//!
+//! The ways through the house, in order:
+//! - **A connection:** [`app`] accepts; [`socket::handover`] (websocket) or
+//!   [`socket::polling`] brings it to socketioxide; [`socket::server`] asks [`access`] and
+//!   [`store`] who it is and starts a [`actors::session`].
+//! - **An event of a client:** [`socket::intake`] → [`actors::session`] → [`domain::command`] →
+//!   [`access::policy`] → [`store`] → the answer.
+//! - **An event for clients:** a publish → [`actors::registry`] → [`actors::room`] →
+//!   [`actors::audience`] → [`socket::lane`] or [`socket::ordinary`].
+//! - **A stop:** [`shutdown`].
+
+pub mod access;
+pub mod actors;
+pub mod app;
+pub mod config;
+pub mod demo;
+pub mod domain;
+pub mod http;
+mod schema;
+pub mod shutdown;
+pub mod socket;
+pub mod store;
+pub mod telemetry;
+
+pub use app::App;

@@ -1,0 +1,137 @@
+// @generated automatically by Diesel CLI.
+
+diesel::table! {
+    notifications (id) {
+        id -> Text,
+        user_id -> Text,
+        #[sql_name = "type"]
+        type_ -> Text,
+        title -> Text,
+        message -> Text,
+        channel -> Text,
+        entity_type -> Nullable<Text>,
+        entity_id -> Nullable<Text>,
+        action_url -> Nullable<Text>,
+        read -> Bool,
+        read_at -> Nullable<Timestamp>,
+        sent_at -> Nullable<Timestamp>,
+        delivered_at -> Nullable<Timestamp>,
+        failed_at -> Nullable<Timestamp>,
+        error_message -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    tab_access_tokens (id) {
+        id -> Text,
+        token -> Text,
+        tab_id -> Text,
+        expires_at -> Timestamp,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    tab_items (id) {
+        id -> Text,
+        tab_id -> Text,
+        menu_item_id -> Text,
+        name -> Text,
+        quantity -> Integer,
+        unit_price_cents -> Integer,
+        total_price_cents -> Integer,
+        modifiers -> Nullable<Text>,
+        notes -> Nullable<Text>,
+        kitchen_status -> Text,
+        course_number -> Nullable<Integer>,
+        ordered_at -> Timestamp,
+        sent_to_kitchen_at -> Nullable<Timestamp>,
+        prepared_at -> Nullable<Timestamp>,
+        delivered_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    tables (id) {
+        id -> Text,
+        venue_id -> Text,
+        number -> Text,
+        name -> Nullable<Text>,
+        status -> Text,
+    }
+}
+
+diesel::table! {
+    tabs (id) {
+        id -> Text,
+        venue_id -> Text,
+        table_id -> Nullable<Text>,
+        server_id -> Text,
+        customer_id -> Nullable<Text>,
+        tab_number -> Integer,
+        status -> Text,
+        subtotal_cents -> Integer,
+        tax_cents -> Integer,
+        tip_cents -> Integer,
+        total_cents -> Integer,
+        access_token -> Nullable<Text>,
+        opened_at -> Timestamp,
+        closed_at -> Nullable<Timestamp>,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Text,
+        name -> Nullable<Text>,
+        email -> Nullable<Text>,
+        phone -> Nullable<Text>,
+        role -> Text,
+        status -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    venue_staff (id) {
+        id -> Text,
+        venue_id -> Text,
+        user_id -> Text,
+        role -> Text,
+        status -> Text,
+        hired_at -> Timestamp,
+        terminated_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    venues (id) {
+        id -> Text,
+        name -> Text,
+        slug -> Text,
+        timezone -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::joinable!(tab_items -> tabs (tab_id));
+diesel::joinable!(tables -> venues (venue_id));
+diesel::joinable!(tabs -> tables (table_id));
+diesel::joinable!(tabs -> venues (venue_id));
+diesel::joinable!(venue_staff -> users (user_id));
+diesel::joinable!(venue_staff -> venues (venue_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    notifications,
+    tab_access_tokens,
+    tab_items,
+    tables,
+    tabs,
+    users,
+    venue_staff,
+    venues,
+);

@@ -1,0 +1,40 @@
+//! A stop: nobody new comes in, live transports are closed one after the other
+//! over the time that there is, and what was accepted is delivered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_server::ServerHandle;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::actors::messages::Drain;
+use crate::actors::session::Directory;
+
+/// What is kept of the time for the last session's bytes and the process's end.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// Empties the instance within `limit`.
+pub async fn drain(server: &ServerHandle, directory: &Directory, draining: &Arc<AtomicBool>, limit: Duration) {
+    draining.store(true, Ordering::Release);
+    server.pause().await;
+    let began = Instant::now();
+    let spread = limit.saturating_sub(MARGIN.min(limit / 4));
+    let sessions = directory.in_order_of_leaving();
+    tracing::info!(sessions = sessions.len(), limit_secs = limit.as_secs(), "stopping");
+    let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
+    for (index, session) in (0u32..).zip(&sessions) {
+        // Evenly, so that the clients do not all come back to a peer at once.
+        sleep_until(began + spread * index / count).await;
+        session.do_send(Drain);
+    }
+    let deadline = began + limit;
+    while !directory.is_empty() && Instant::now() < deadline {
+        // A session that came in while the door was closing is not on the list.
+        for session in directory.in_order_of_leaving() {
+            session.do_send(Drain);
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    tracing::info!(left = directory.len(), "stopped");
+}

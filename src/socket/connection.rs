@@ -1,0 +1,170 @@
+//! One websocket's TCP stream and what waits to be written to it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use metrics::Counter;
+use parking_lot::Mutex;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+
+use super::outbox::{Full, Outbox};
+use super::turn;
+
+pub struct Connection {
+    stream: TcpStream,
+    outbox: Mutex<Outbox>,
+    /// The task that reads: it also waits for the socket to become writable.
+    reader: AtomicWaker,
+    /// Nothing more is read or written.
+    dead: AtomicBool,
+    /// Listed to be written at the end of this thread's turn.
+    pub(super) listed: AtomicBool,
+    slow: Counter,
+}
+
+impl Connection {
+    /// `max_outbox` bounds, in bytes, what may wait; `slow` counts those that exceed it.
+    pub fn new(stream: TcpStream, max_outbox: usize, slow: Counter) -> Self {
+        Self {
+            stream,
+            outbox: Mutex::new(Outbox::new(max_outbox)),
+            reader: AtomicWaker::new(),
+            dead: AtomicBool::new(false),
+            listed: AtomicBool::new(false),
+            slow,
+        }
+    }
+
+    /// Opens the lane for a session; see [`Outbox::begin_session`].
+    pub fn begin_session(&self) -> u32 {
+        self.outbox.lock().begin_session()
+    }
+
+    /// Takes a frame of the lane, to be written at the end of the turn.
+    pub fn push_lane(self: &Arc<Self>, session: u32, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.is_dead() {
+            return;
+        }
+        let taken = self.outbox.lock().push_lane(session, length, write);
+        match taken {
+            Ok(()) => turn::write_later(self),
+            Err(Full) => self.give_up(),
+        }
+    }
+
+    /// Takes what the websocket library writes.
+    ///
+    /// # Errors
+    /// `BrokenPipe` where the connection is over.
+    pub fn push_ordinary(&self, frames: &[u8]) -> io::Result<()> {
+        if self.is_dead() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let taken = self.outbox.lock().push_ordinary(frames);
+        taken.map_err(|Full| {
+            self.give_up();
+            io::ErrorKind::BrokenPipe.into()
+        })
+    }
+
+    pub fn push_raw(&self, bytes: &[u8]) {
+        self.outbox.lock().push_raw(bytes);
+    }
+
+    /// Closes behind all that waits to be written.
+    pub fn close(&self) {
+        self.outbox.lock().close();
+        self.write();
+        self.reader.wake();
+    }
+
+    /// Closes once the session's DISCONNECT has passed.
+    pub fn close_after_disconnect(&self) {
+        self.outbox.lock().close_after_disconnect();
+    }
+
+    /// Ends the connection as it is.
+    pub fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
+    /// The peer does not read. Leaving out what it cannot take would be a gap; so it has to come back.
+    fn give_up(&self) {
+        if !self.is_dead() {
+            self.slow.increment(1);
+            self.kill();
+        }
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// Writes what the socket takes now; the reading task sees to the rest.
+    pub fn write(&self) {
+        if self.write_some().is_err() {
+            self.kill();
+        } else if !self.outbox.lock().pending().is_empty() {
+            self.reader.wake();
+        }
+    }
+
+    fn write_some(&self) -> io::Result<()> {
+        let mut outbox = self.outbox.lock();
+        while !outbox.pending().is_empty() {
+            match self.stream.try_write(outbox.pending()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => outbox.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads, and writes what waits as the socket becomes writable. An end of file is
+    /// also what the websocket library sees once this side has closed.
+    pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.reader.register(context.waker());
+        if self.is_dead() || self.poll_written(context)? {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if self.stream.poll_read_ready(context)?.is_pending() {
+                return Poll::Pending;
+            }
+            match self.stream.try_read_buf(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result.map(drop)),
+            }
+        }
+    }
+
+    /// Whether this side has closed and all is written.
+    pub fn poll_written(&self, context: &mut Context<'_>) -> io::Result<bool> {
+        loop {
+            self.write_some()?;
+            let outbox = self.outbox.lock();
+            if outbox.pending().is_empty() {
+                return Ok(outbox.is_closing());
+            }
+            drop(outbox);
+            if self.stream.poll_write_ready(context)?.is_pending() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Tells the peer that nothing more comes, whoever still holds this connection.
+    pub fn shut_down(&self) {
+        self.write();
+        self.dead.store(true, Ordering::Release);
+        // The peer may have gone already.
+        socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both).ok();
+    }
+}

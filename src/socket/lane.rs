@@ -1,0 +1,62 @@
+//! The lane: an outlet that appends ready-made frames to the connection's outbox.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use socketioxide::extract::SocketRef;
+
+use super::connection::Connection;
+use super::frame;
+use crate::actors::messages::{Closing, Outlet};
+use crate::domain::{EventPacket, packet};
+
+/// Engine.IO's packet type for a message.
+const MESSAGE: &[u8] = b"4";
+/// The longest header of a frame.
+const HEADER: usize = 10;
+
+pub struct Lane {
+    connection: Arc<Connection>,
+    session: u32,
+    socket: SocketRef,
+}
+
+impl Lane {
+    pub fn begin(connection: Arc<Connection>, socket: SocketRef) -> Self {
+        let session = connection.begin_session();
+        Self { connection, session, socket }
+    }
+
+    fn push(&self, text: &str) {
+        let length = text.len() + MESSAGE.len() + HEADER;
+        self.connection
+            .push_lane(self.session, length, |out| frame::push_text(out, &[MESSAGE, text.as_bytes()]));
+    }
+}
+
+impl Outlet for Lane {
+    fn push_event(&self, packet: &EventPacket) {
+        self.push(packet.text());
+    }
+
+    fn push_ack(&self, ack: i64, answer: &RawValue) {
+        self.push(&packet::ack_text(ack, answer));
+    }
+
+    fn close(&self, closing: Closing) {
+        match closing {
+            Closing::Transport => self.connection.close(),
+            Closing::Session => {
+                self.connection.close_after_disconnect();
+                // It may be gone already.
+                self.socket.clone().disconnect().ok();
+            }
+        }
+    }
+
+    fn ended(&self) {}
+
+    fn transport(&self) -> &'static str {
+        "websocket"
+    }
+}

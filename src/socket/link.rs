@@ -1,0 +1,139 @@
+//! What ties one Engine.IO session together: its websocket or its polling requests,
+//! and its Socket.IO session. It travels in the extensions of the session's first request.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::connection::Connection;
+use crate::actors::ingress::Ingress;
+
+pub struct Link {
+    pub ingress: Arc<Ingress>,
+    pub peer: Option<IpAddr>,
+    /// The websocket that the session began with; its room events leave by the lane.
+    connection: OnceLock<Arc<Connection>>,
+    /// The websocket that a polling session was upgraded to.
+    upgraded: Mutex<Option<Arc<Connection>>>,
+    /// Bytes in socketioxide's queue, as near as can be told from outside.
+    queued: AtomicUsize,
+    closed: AtomicBool,
+    killed: AtomicBool,
+    pub closing: Notify,
+    listing: OnceLock<(Box<str>, Weak<Links>)>,
+}
+
+impl Link {
+    pub fn new(peer: Option<IpAddr>) -> Self {
+        Self {
+            ingress: Arc::default(),
+            peer,
+            connection: OnceLock::new(),
+            upgraded: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            closing: Notify::new(),
+            listing: OnceLock::new(),
+        }
+    }
+
+    pub fn over_websocket(peer: Option<IpAddr>, connection: Arc<Connection>) -> Self {
+        let link = Self::new(peer);
+        link.connection.get_or_init(|| connection);
+        link
+    }
+
+    pub fn connection(&self) -> Option<&Arc<Connection>> {
+        self.connection.get()
+    }
+
+    pub fn upgrade(&self, connection: Arc<Connection>) {
+        *self.upgraded.lock() = Some(connection);
+    }
+
+    /// Counts what was put into socketioxide's queue, and returns how much is there.
+    pub fn ordinary_queued(&self, bytes: usize) -> usize {
+        self.queued.fetch_add(bytes, Ordering::AcqRel) + bytes
+    }
+
+    /// Counts what came out of it. Pings come out that were never counted in, so it stops at zero.
+    pub fn ordinary_left(&self, bytes: usize) {
+        let subtract = |queued: usize| Some(queued.saturating_sub(bytes));
+        self.queued.fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract).ok();
+    }
+
+    /// Closes the transport behind what waits to be sent; the client comes back by itself.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.closing.notify_one();
+        self.websocket(|connection| connection.close());
+    }
+
+    /// Closes the transport as it is.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::Release);
+        self.closing.notify_one();
+        self.websocket(|connection| connection.kill());
+    }
+
+    /// Closes the transport once the session's DISCONNECT has passed.
+    pub fn close_after_disconnect(&self) {
+        self.websocket(|connection| connection.close_after_disconnect());
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    fn websocket(&self, act: impl Fn(&Arc<Connection>)) {
+        self.connection.get().into_iter().for_each(&act);
+        self.upgraded.lock().iter().for_each(&act);
+    }
+
+    /// A websocket of this session is gone. If it was an upgrade that never came to
+    /// be, socketioxide would answer the session's polls with nothing for ever.
+    pub fn wire_dropped(&self) {
+        self.upgraded.lock().take();
+        if self.connection.get().is_none() {
+            self.kill();
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some((sid, links)) = self.listing.get()
+            && let Some(links) = links.upgrade()
+        {
+            links.by_sid.lock().remove(sid);
+        }
+    }
+}
+
+/// The links of polling sessions, by the Engine.IO session id that their requests carry.
+#[derive(Default)]
+pub struct Links {
+    by_sid: Mutex<HashMap<Box<str>, Weak<Link>>>,
+}
+
+impl Links {
+    pub fn list(self: &Arc<Self>, sid: &str, link: &Arc<Link>) {
+        if link.listing.set((sid.into(), Arc::downgrade(self))).is_ok() {
+            self.by_sid.lock().insert(sid.into(), Arc::downgrade(link));
+        }
+    }
+
+    pub fn find(&self, sid: &str) -> Option<Arc<Link>> {
+        self.by_sid.lock().get(sid).and_then(Weak::upgrade)
+    }
+}

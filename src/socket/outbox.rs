@@ -1,0 +1,303 @@
+//! The bytes that wait for one websocket. Two sources write here, whole frames at a
+//! time: the websocket library (the ordinary way) and the lane.
+
+use super::frame;
+
+/// What of the lane may be written now.
+#[derive(Debug)]
+enum Lane {
+    /// There is no session on it.
+    Closed,
+    /// CONNECT has not passed: the lane's frames are held back.
+    Holding(Vec<u8>),
+    Open,
+}
+
+/// More waits than may wait.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// See the module's text. Purely a state: it neither reads nor writes a socket.
+#[derive(Debug)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    /// How many of `bytes` have been written.
+    written: usize,
+    lane: Lane,
+    /// Which session the lane is for; a frame of an earlier one is dropped.
+    session: u32,
+    close_after_disconnect: bool,
+    closing: bool,
+    bound: usize,
+}
+
+impl Outbox {
+    /// Capacity that an empty outbox may keep: an idle connection should cost nothing.
+    const KEPT_CAPACITY: usize = 4096;
+
+    pub fn new(bound: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            written: 0,
+            lane: Lane::Closed,
+            session: 0,
+            close_after_disconnect: false,
+            closing: false,
+            bound,
+        }
+    }
+
+    /// Opens the lane for a new session, which gets its number. Its frames are
+    /// held back until the session's CONNECT has passed.
+    pub fn begin_session(&mut self) -> u32 {
+        self.session += 1;
+        self.lane = Lane::Holding(Vec::new());
+        self.session
+    }
+
+    /// Takes a frame of the lane; `write` appends it.
+    ///
+    /// # Errors
+    /// [`Full`]; the frame is not taken.
+    pub fn push_lane(&mut self, session: u32, length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Full> {
+        if session != self.session || self.closing {
+            return Ok(());
+        }
+        let pending = self.pending().len();
+        match &mut self.lane {
+            Lane::Closed => {}
+            Lane::Holding(held) if held.len() + pending + length <= self.bound => write(held),
+            Lane::Open if pending + length <= self.bound => write(&mut self.bytes),
+            _ => return Err(Full),
+        }
+        Ok(())
+    }
+
+    /// Takes what the websocket library writes: whole frames.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing is taken.
+    pub fn push_ordinary(&mut self, mut frames: &[u8]) -> Result<(), Full> {
+        if self.pending().len() + frames.len() > self.bound {
+            return Err(Full);
+        }
+        while !frames.is_empty() && !self.closing {
+            // Bytes that are no frame pass as they are: the library's faults are not made worse here.
+            let (start, end) = frame::split(frames).unwrap_or((0, frames.len()));
+            let (one, rest) = frames.split_at(end);
+            self.bytes.extend_from_slice(one);
+            self.after_ordinary(&one[start..]);
+            frames = rest;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that are no frames: the answer to the websocket's handshake.
+    pub fn push_raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    // Engine.IO's message is `4`, Socket.IO's CONNECT `0` and DISCONNECT `1`; another
+    // namespace than `/` would stand before the payload, as in `40/admin,{…}`.
+    fn after_ordinary(&mut self, packet: &[u8]) {
+        if packet.starts_with(b"40{") {
+            if let Lane::Holding(held) = &mut self.lane {
+                let held = std::mem::take(held);
+                self.bytes.extend_from_slice(&held);
+                self.lane = Lane::Open;
+            }
+        } else if packet == b"41" {
+            self.lane = Lane::Closed;
+            if self.close_after_disconnect {
+                self.close();
+            }
+        }
+    }
+
+    /// Closes once the DISCONNECT of the session has passed.
+    pub fn close_after_disconnect(&mut self) {
+        self.close_after_disconnect = true;
+    }
+
+    /// Takes nothing more but a close frame, behind all that waits.
+    pub fn close(&mut self) {
+        if !self.closing {
+            self.closing = true;
+            self.lane = Lane::Closed;
+            self.bytes.extend_from_slice(&frame::GOING_AWAY);
+        }
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// What is to be written next.
+    pub fn pending(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    /// The first `count` bytes of [`Self::pending`] have been written.
+    pub fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self.written == self.bytes.len() {
+            self.written = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > Self::KEPT_CAPACITY {
+                self.bytes = Vec::new();
+            }
+        } else if self.written > self.bound / 2 {
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(payload: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frame::push_text(&mut bytes, &[payload.as_bytes()]);
+        bytes
+    }
+
+    fn push_lane(outbox: &mut Outbox, session: u32, payload: &str) -> Result<(), Full> {
+        let bytes = text(payload);
+        outbox.push_lane(session, bytes.len(), |out| out.extend_from_slice(&bytes))
+    }
+
+    fn read(mut bytes: &[u8]) -> Vec<String> {
+        let mut payloads = Vec::new();
+        while let Some((start, end)) = frame::split(bytes) {
+            payloads.push(String::from_utf8_lossy(&bytes[start..end]).into_owned());
+            bytes = &bytes[end..];
+        }
+        assert!(bytes.is_empty(), "a frame is cut");
+        payloads
+    }
+
+    const CONNECT: &str = r#"40{"sid":"x"}"#;
+
+    #[test]
+    fn the_lane_holds_back_until_connect_has_passed() {
+        let mut outbox = Outbox::new(10_000);
+        let session = outbox.begin_session();
+        push_lane(&mut outbox, session, "early").unwrap();
+        outbox.push_ordinary(&text("0{}")).unwrap();
+        outbox.push_ordinary(&text("40/admin,{}")).unwrap();
+        let both = [text(CONNECT), text("2")].concat();
+        outbox.push_ordinary(&both).unwrap();
+        push_lane(&mut outbox, session, "late").unwrap();
+        assert_eq!(read(outbox.pending()), ["0{}", "40/admin,{}", CONNECT, "early", "2", "late"]);
+    }
+
+    #[test]
+    fn nothing_of_the_lane_follows_disconnect() {
+        let mut outbox = Outbox::new(10_000);
+        let first = outbox.begin_session();
+        outbox.push_ordinary(&text(CONNECT)).unwrap();
+        outbox.push_ordinary(&text("41")).unwrap();
+        push_lane(&mut outbox, first, "late").unwrap();
+        let second = outbox.begin_session();
+        push_lane(&mut outbox, first, "later").unwrap();
+        push_lane(&mut outbox, second, "mine").unwrap();
+        outbox.push_ordinary(&text(CONNECT)).unwrap();
+        assert_eq!(read(outbox.pending()), [CONNECT, "41", CONNECT, "mine"]);
+    }
+
+    #[test]
+    fn a_close_is_last() {
+        let mut outbox = Outbox::new(10_000);
+        let session = outbox.begin_session();
+        outbox.push_ordinary(&text(CONNECT)).unwrap();
+        outbox.close_after_disconnect();
+        outbox.push_ordinary(&text("41")).unwrap();
+        outbox.push_ordinary(&text("2")).unwrap();
+        push_lane(&mut outbox, session, "late").unwrap();
+        let expected = [text(CONNECT), text("41"), frame::GOING_AWAY.to_vec()].concat();
+        assert_eq!(outbox.pending(), expected);
+        assert!(outbox.is_closing());
+    }
+
+    #[test]
+    fn it_has_a_bound_and_gives_its_memory_back() {
+        let mut outbox = Outbox::new(10_000);
+        let session = outbox.begin_session();
+        outbox.push_ordinary(&text(CONNECT)).unwrap();
+        let big = "x".repeat(6_000);
+        push_lane(&mut outbox, session, &big).unwrap();
+        assert_eq!(push_lane(&mut outbox, session, &big), Err(Full));
+        assert_eq!(outbox.push_ordinary(&text(&big)), Err(Full));
+        let pending = outbox.pending().len();
+        outbox.advance(pending);
+        assert_eq!(outbox.bytes.capacity(), 0);
+        push_lane(&mut outbox, session, &big).unwrap();
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Lane(usize),
+        Ordinary(usize),
+        Connect,
+        Write(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0usize..400).prop_map(Step::Lane),
+            2 => (1usize..400).prop_map(Step::Ordinary),
+            1 => Just(Step::Connect),
+            4 => (0usize..300).prop_map(Step::Write),
+        ];
+        prop::collection::vec(step, 0..120)
+    }
+
+    proptest! {
+        /// Whatever the order of pushes and however little each write takes, frames come
+        /// out whole, each source in its order, and the lane only behind CONNECT.
+        #[test]
+        fn frames_stay_whole_and_in_order(steps in steps()) {
+            let mut outbox = Outbox::new(1 << 20);
+            let session = outbox.begin_session();
+            let (mut wire, mut lane, mut ordinary, mut connected) = (Vec::new(), 0, 0, false);
+            for step in steps {
+                match step {
+                    Step::Lane(length) => {
+                        push_lane(&mut outbox, session, &format!("42[{lane},{}]", "x".repeat(length))).unwrap();
+                        lane += 1;
+                    }
+                    Step::Ordinary(length) => {
+                        outbox.push_ordinary(&text(&format!("o{ordinary},{}", "y".repeat(length)))).unwrap();
+                        ordinary += 1;
+                    }
+                    Step::Connect if connected => {}
+                    Step::Connect => {
+                        outbox.push_ordinary(&text(CONNECT)).unwrap();
+                        connected = true;
+                    }
+                    Step::Write(count) => {
+                        let count = count.min(outbox.pending().len());
+                        wire.extend_from_slice(&outbox.pending()[..count]);
+                        outbox.advance(count);
+                    }
+                }
+            }
+            wire.extend_from_slice(outbox.pending());
+            let frames = read(&wire);
+            let of = |prefix: &str| frames.iter().filter(|frame| frame.starts_with(prefix)).cloned().collect::<Vec<_>>();
+            let number = |frame: &String| frame.trim_start_matches(|c: char| !c.is_ascii_digit()).split(',').next().unwrap().to_owned();
+            let lane_frames: Vec<String> = of("42[").iter().map(|frame| number(&frame.replacen("42[", "", 1))).collect();
+            let expected: Vec<String> = if connected { (0..lane).map(|n| n.to_string()).collect() } else { vec![] };
+            prop_assert_eq!(lane_frames, expected);
+            let ordinary_frames: Vec<String> = of("o").iter().map(number).collect();
+            prop_assert_eq!(ordinary_frames, (0..ordinary).map(|n| n.to_string()).collect::<Vec<_>>());
+            if let Some(first) = frames.iter().position(|frame| frame.starts_with("42[")) {
+                prop_assert!(frames[..first].iter().any(|frame| frame == CONNECT));
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Polling requests: from actix to socketioxide and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures_util::future::poll_fn;
+use http_body_util::{BodyExt, Full};
+use hyper::service::Service;
+use serde::Deserialize;
+
+use super::handover::{peer_of, query_parameter};
+use super::link::Link;
+use super::server::SocketServer;
+
+/// Between packets in a body, and Engine.IO's close packet.
+const SEPARATOR: char = '\u{1e}';
+const CLOSE: &str = "1";
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An answer of socketioxide, read whole.
+struct Answer {
+    status: StatusCode,
+    content_type: Option<String>,
+    body: Bytes,
+}
+
+/// Serves `GET` and `POST` on `/socket.io/`.
+pub async fn serve(server: web::Data<SocketServer>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let Some(sid) = query_parameter(request.query_string(), "sid") else {
+        return open(&server, &request).await;
+    };
+    let link = server.links.find(sid);
+    if let Some(link) = link.as_ref().filter(|link| link.is_killed()) {
+        return end(&server, &request, link).await;
+    }
+    if request.method() == actix_web::http::Method::POST {
+        post(&server, &request, payload, link).await
+    } else {
+        get(&server, &request, link).await
+    }
+}
+
+async fn open(server: &SocketServer, request: &HttpRequest) -> HttpResponse {
+    if server.is_draining() {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "Shutting down" }));
+    }
+    let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
+    let link = Arc::new(Link::new(peer));
+    let answer = ask(server, request, Bytes::new(), Some(link.clone())).await;
+    if let Some(sid) = opened_session(&answer) {
+        server.links.list(&sid, &link);
+    }
+    answer.into_response()
+}
+
+/// The session id of an OPEN packet, `0{"sid":…}`.
+fn opened_session(answer: &Answer) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Open {
+        sid: String,
+    }
+    let json = answer.body.strip_prefix(b"0").filter(|_| answer.status.is_success())?;
+    serde_json::from_slice::<Open>(json).ok().map(|open| open.sid)
+}
+
+async fn get(server: &SocketServer, request: &HttpRequest, link: Option<Arc<Link>>) -> HttpResponse {
+    let Some(link) = link else {
+        return ask(server, request, Bytes::new(), None).await.into_response();
+    };
+    let mut answering = Box::pin(ask(server, request, Bytes::new(), Some(link.clone())));
+    let answer = tokio::select! {
+        // First: what is queued behind a closing must not leave as if nothing were.
+        biased;
+        () = link.closing.notified() => None,
+        answer = &mut answering => Some(answer),
+    };
+    match answer {
+        Some(answer) => {
+            link.ordinary_left(answer.body.len());
+            answer.into_response()
+        }
+        None if link.is_killed() => {
+            drop(answering);
+            end(server, request, &link).await
+        }
+        None => {
+            let last = futures_util::FutureExt::now_or_never(answering).filter(|answer| answer.status.is_success());
+            close_engine(server, request).await;
+            let body = match last.as_ref().and_then(|answer| std::str::from_utf8(&answer.body).ok()) {
+                Some(packets) if !packets.is_empty() => format!("{packets}{SEPARATOR}{CLOSE}"),
+                _ => CLOSE.to_owned(),
+            };
+            HttpResponse::Ok().content_type("text/plain; charset=UTF-8").body(body)
+        }
+    }
+}
+
+async fn post(server: &SocketServer, request: &HttpRequest, payload: web::Payload, link: Option<Arc<Link>>) -> HttpResponse {
+    let limit = server.config.max_payload * 2;
+    let body = match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(limit)).await {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Err(_)) => {
+            close_engine(server, request).await;
+            return HttpResponse::PayloadTooLarge().json(serde_json::json!({ "error": "Payload too large" }));
+        }
+        _ => {
+            close_engine(server, request).await;
+            return HttpResponse::BadRequest().json(serde_json::json!({ "error": "The body did not arrive" }));
+        }
+    };
+    let answer = ask(server, request, body, link.clone()).await;
+    if let Some(link) = link {
+        // The client sends its next request after this answer, so it waits as a websocket would.
+        poll_fn(|context| link.ingress.poll_open(context)).await;
+    }
+    answer.into_response()
+}
+
+/// Ends a session whose transport was closed from this side: the client comes back with a new one.
+async fn end(server: &SocketServer, request: &HttpRequest, link: &Link) -> HttpResponse {
+    close_engine(server, request).await;
+    tracing::debug!(peer = link.peer.map(tracing::field::display), "a polling transport was closed");
+    HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "Try again" }))
+}
+
+/// Tells socketioxide that the session is over, as its client would.
+async fn close_engine(server: &SocketServer, request: &HttpRequest) {
+    let mut close = http::Request::new(Full::new(Bytes::from_static(CLOSE.as_bytes())));
+    *close.method_mut() = http::Method::POST;
+    if let Ok(uri) = request.uri().to_string().parse() {
+        *close.uri_mut() = uri;
+    }
+    let Ok(_) = Service::call(&server.service, close).await;
+}
+
+async fn ask(server: &SocketServer, request: &HttpRequest, body: Bytes, link: Option<Arc<Link>>) -> Answer {
+    let mut question = http::Request::new(Full::new(body));
+    if let Ok(method) = request.method().as_str().parse() {
+        *question.method_mut() = method;
+    }
+    if let Ok(uri) = request.uri().to_string().parse() {
+        *question.uri_mut() = uri;
+    }
+    if let Some(content_type) = request.headers().get("content-type")
+        && let Ok(content_type) = http::HeaderValue::from_bytes(content_type.as_bytes())
+    {
+        question.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+    }
+    if let Some(link) = link {
+        question.extensions_mut().insert(link);
+    }
+    let Ok(answer) = Service::call(&server.service, question).await;
+    let (parts, body) = answer.into_parts();
+    let Ok(body) = body.collect().await;
+    let content_type = parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Answer {
+        status: StatusCode::from_u16(parts.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        content_type,
+        body: body.to_bytes(),
+    }
+}
+
+impl Answer {
+    fn into_response(self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if let Some(content_type) = self.content_type {
+            response.content_type(content_type);
+        }
+        response.insert_header(("cache-control", "no-store")).body(self.body)
+    }
+}

@@ -1,0 +1,215 @@
+//! The Socket.IO server: who connects, and what becomes of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde_json::Value;
+use socketioxide::extract::{HttpExtension, SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
+use engineioxide::service::NotFoundService;
+use socketioxide::service::SocketIoService;
+use socketioxide::socket::DisconnectReason;
+use socketioxide::{ParserConfig, SocketIo};
+
+use super::intake::Intake;
+use super::lane::Lane;
+use super::link::{Link, Links};
+use super::ordinary::Ordinary;
+use super::origin::Origins;
+use super::worker::Worker;
+use crate::access::{Claim, TokenRefusal, Tokens};
+use crate::actors::messages::{Closed, Outlet};
+use crate::actors::session::{SessionSeed, SessionServices};
+use crate::actors::Session;
+use crate::config::{Config, SocketConfig};
+use crate::domain::Identity;
+use crate::store::StoreError;
+
+/// Everything that connections share. One for an instance.
+pub struct SocketServer {
+    pub service: SocketIoService<NotFoundService>,
+    pub links: Arc<Links>,
+    pub origins: Origins,
+    pub trusted_proxies: Vec<IpNet>,
+    pub config: SocketConfig,
+    pub services: Arc<SessionServices>,
+    draining: Arc<AtomicBool>,
+}
+
+/// Packets that may wait in socketioxide's queue for one client. Bytes are bounded apart, by `MAX_OUTBOX`.
+const MAX_QUEUED_PACKETS: usize = 16_384;
+/// The largest number of attachments that is read at all; none is ever accepted.
+const MAX_ATTACHMENTS: usize = 16;
+
+impl SocketServer {
+    /// `draining` is set once the instance stops: nobody new is let in then.
+    pub fn new(config: &Config, tokens: Arc<Tokens>, services: Arc<SessionServices>, draining: Arc<AtomicBool>) -> Self {
+        let origins = Origins::new(config.server.allowed_origins.clone());
+        let trusted_proxies = config.server.trusted_proxies.clone();
+        let config = config.socket.clone();
+        // Up to twice the limit a message gets an answer; past that its connection is closed.
+        let max_message = config.max_payload * 2;
+        let parser = ParserConfig::common().max_incoming_binaries(MAX_ATTACHMENTS).max_incoming_binary_buf_size(max_message);
+        let (service, io) = SocketIo::builder()
+            .with_parser(parser)
+            .req_path("/socket.io")
+            .ping_interval(config.ping_interval)
+            .ping_timeout(config.ping_timeout)
+            .max_payload(max_message as u64)
+            .ws_max_message_size(max_message)
+            .ws_max_frame_size(max_message)
+            .ws_read_buffer_size(1024)
+            .max_buffer_size(MAX_QUEUED_PACKETS)
+            .build_svc();
+        let reception = Arc::new(Reception { tokens, config: config.clone(), services: services.clone() });
+        let greet = {
+            let reception = reception.clone();
+            async move |socket: SocketRef, link: HttpExtension<Arc<Link>>, auth: TryData<Value>| {
+                reception.receive(socket, link.0, auth.0.ok()).await
+            }
+        };
+        io.ns("/", (async |socket: SocketRef| open(&socket)).with(greet));
+        Self { service, links: Arc::default(), origins, trusted_proxies, config, services, draining }
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// CONNECT has passed: what was held back may follow.
+fn open(socket: &SocketRef) {
+    if let Some(ordinary) = socket.extensions.get::<Arc<Ordinary>>() {
+        ordinary.open();
+    }
+}
+
+/// Lets clients in.
+struct Reception {
+    tokens: Arc<Tokens>,
+    config: SocketConfig,
+    services: Arc<SessionServices>,
+}
+
+/// What a client that is not let in is told, and no more.
+#[derive(Debug)]
+enum NotAdmitted {
+    TokenRequired,
+    Failed,
+}
+
+impl fmt::Display for NotAdmitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TokenRequired => "Authentication token required",
+            Self::Failed => "Authentication failed",
+        })
+    }
+}
+
+/// Why it is not let in, for the log.
+enum Cause {
+    Missing,
+    Token(TokenRefusal),
+    User,
+    Store(StoreError),
+}
+
+impl Reception {
+    async fn receive(&self, socket: SocketRef, link: Arc<Link>, auth: Option<Value>) -> Result<(), NotAdmitted> {
+        match self.identify(auth).await {
+            Ok((identity, expires_at)) => {
+                self.admit(socket, link, identity, expires_at);
+                Ok(())
+            }
+            Err(cause) => Err(self.refuse(&cause, &link)),
+        }
+    }
+
+    async fn identify(&self, auth: Option<Value>) -> Result<(Identity, Option<SystemTime>), Cause> {
+        #[derive(Deserialize)]
+        struct Auth {
+            token: Option<Value>,
+        }
+        let auth: Option<Auth> = auth.and_then(|auth| serde_json::from_value(auth).ok());
+        let token = match auth.and_then(|auth| auth.token) {
+            None | Some(Value::Null) => return Err(Cause::Missing),
+            Some(Value::String(token)) if token.is_empty() => return Err(Cause::Missing),
+            Some(Value::String(token)) => token,
+            Some(_) => return Err(Cause::Token(TokenRefusal::Malformed)),
+        };
+        match self.tokens.verify(&token).map_err(Cause::Token)? {
+            Claim::Backend => Ok((Identity::System, None)),
+            Claim::User { id, expires_at } => {
+                let user = self.services.store.find_user(&id).await.map_err(Cause::Store)?;
+                let facts = user.ok_or(Cause::User)?;
+                Ok((Identity::User(Arc::new(facts)), expires_at))
+            }
+        }
+    }
+
+    fn refuse(&self, cause: &Cause, link: &Link) -> NotAdmitted {
+        let peer = link.peer.map(tracing::field::display);
+        let (label, answer) = match cause {
+            Cause::Missing => ("missing", NotAdmitted::TokenRequired),
+            Cause::Token(refusal) => (refusal.cause(), NotAdmitted::Failed),
+            Cause::User => ("user", NotAdmitted::Failed),
+            Cause::Store(error) => {
+                // A refusal would keep the stock client away for good; a lost transport brings it back.
+                link.kill();
+                tracing::warn!(%error, peer, "a client was sent away to try again");
+                self.services.metrics.connect_refused("unavailable");
+                return NotAdmitted::Failed;
+            }
+        };
+        tracing::info!(cause = label, peer, "a connection was refused");
+        self.services.metrics.connect_refused(label);
+        answer
+    }
+
+    fn admit(&self, socket: SocketRef, link: Arc<Link>, identity: Identity, expires_at: Option<SystemTime>) {
+        let worker = Worker::current();
+        let mut ordinary = None;
+        let outlet: Arc<dyn Outlet> = if let Some(connection) = link.connection() {
+            Arc::new(Lane::begin(connection.clone(), socket.clone()))
+        } else {
+            let slow = self.services.metrics.slow_sessions.clone();
+            let way = Arc::new(Ordinary::new(socket.clone(), link.clone(), self.config.max_outbox, slow));
+            socket.extensions.insert(way.clone());
+            ordinary = Some(way.clone());
+            way
+        };
+        let seed = SessionSeed {
+            identity,
+            expires_at,
+            socket_id: socket.id.as_str().into(),
+            outlet,
+            audience: worker.audience,
+            audience_index: worker.index,
+        };
+        let session = Session::start(seed, self.services.clone(), &worker.arbiter);
+        let closed = session.clone();
+        // Before CONNECT is sent, so that no event can come first.
+        socket.on_fallback::<Intake, Intake>(Intake { session, link, ordinary, max_payload: self.config.max_payload });
+        socket.on_disconnect(async move |reason: DisconnectReason| {
+            closed.do_send(Closed { reason: label(reason) });
+        });
+    }
+}
+
+const fn label(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::TransportClose => "transport close",
+        DisconnectReason::MultipleHttpPollingError => "overlapping polls",
+        DisconnectReason::PacketParsingError => "invalid packet",
+        DisconnectReason::TransportError => "transport error",
+        DisconnectReason::HeartbeatTimeout => "ping timeout",
+        DisconnectReason::ClientNSDisconnect => "client disconnect",
+        DisconnectReason::ServerNSDisconnect => "server disconnect",
+        DisconnectReason::ClosingServer => "server closing",
+    }
+}

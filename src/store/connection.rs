@@ -1,0 +1,55 @@
+//! The pool of connections to the embedded database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use diesel::sqlite::SqliteConnection;
+use diesel_async::pooled_connection::bb8::{Pool as ConnectionPool, PooledConnection};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+
+use super::StoreError;
+
+pub type Connection = SyncConnectionWrapper<SqliteConnection>;
+pub type Pool = ConnectionPool<Connection>;
+
+/// Opens a pool, and one connection to see that it can be done.
+pub async fn open(path: &Path, timeout: Duration, size: u32) -> Result<Pool, StoreError> {
+    let mut config = ManagerConfig::default();
+    // The file is there or the next query says so: no query is spent on asking first.
+    config.recycling_method = RecyclingMethod::Fast;
+    // A little less than the callers' deadline, so that the database gives up before its caller does.
+    let busy_timeout_ms = (timeout - timeout / 10).as_millis();
+    config.custom_setup = Box::new(move |url| {
+        async move {
+            let mut connection = Connection::establish(url).await?;
+            let pragmas = format!(
+                "PRAGMA busy_timeout = {busy_timeout_ms};
+                 PRAGMA journal_mode = WAL;
+                 PRAGMA synchronous = FULL;
+                 PRAGMA foreign_keys = ON;"
+            );
+            connection
+                .batch_execute(&pragmas)
+                .await
+                .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?;
+            Ok(connection)
+        }
+        .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(path.to_string_lossy(), config);
+    let pool = ConnectionPool::builder()
+        .max_size(size)
+        .connection_timeout(timeout)
+        .build(manager)
+        .await
+        .map_err(|error| StoreError::Connection(error.to_string()))?;
+    drop(get(&pool).await?);
+    Ok(pool)
+}
+
+pub async fn get(pool: &Pool) -> Result<PooledConnection<'_, Connection>, StoreError> {
+    pool.get().await.map_err(|error| StoreError::Connection(error.to_string()))
+}

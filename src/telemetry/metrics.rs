@@ -1,0 +1,194 @@
+//! Every metric of the service: its name, its help text and its handle.
+//!
+//! The recorder belongs to one instance, not to the process, so that several
+//! can run side by side in a test. Handles are made once; nothing on a hot
+//! path looks a metric up by name.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use crate::domain::{Command, Refusal};
+
+static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
+
+/// The buckets of the specification, in seconds.
+const EVENT_DURATION_BUCKETS: [f64; 7] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
+
+/// How a client's event ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventStatus {
+    Success,
+    Refused,
+    Error,
+}
+
+impl EventStatus {
+    const ALL: [Self; 3] = [Self::Success, Self::Refused, Self::Error];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Refused => "refused",
+            Self::Error => "error",
+        }
+    }
+
+    pub fn of<T>(outcome: &Result<T, Refusal>) -> Self {
+        match outcome {
+            Ok(_) => Self::Success,
+            Err(refusal) if refusal.code.is_failure() => Self::Error,
+            Err(_) => Self::Refused,
+        }
+    }
+}
+
+/// The handles of one instance's metrics.
+pub struct Metrics {
+    handle: PrometheusHandle,
+    started: Instant,
+    pub connections: Gauge,
+    rooms: Gauge,
+    room_count: AtomicUsize,
+    pub publishes: Counter,
+    pub deliveries: Counter,
+    pub room_restarts: Counter,
+    pub slow_sessions: Counter,
+    connect_refusals: HashMap<&'static str, Counter>,
+    events: HashMap<(&'static str, EventStatus), Counter>,
+    durations: HashMap<&'static str, Histogram>,
+}
+
+impl Metrics {
+    /// Why a connection was refused: the values of `expeditor_connect_refusals_total`'s label.
+    pub const CONNECT_REFUSALS: [&'static str; 7] =
+        ["missing", "malformed", "signature", "expired", "too_old", "user", "unavailable"];
+
+    /// The label of an event that no client may send.
+    const UNKNOWN: &'static str = "unknown";
+
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(
+                Matcher::Full("socket_event_duration_seconds".to_owned()),
+                &EVENT_DURATION_BUCKETS,
+            )
+            .expect("the list of buckets is not empty")
+            .build_recorder();
+        describe(&recorder);
+        let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
+        let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
+        let event_names = || Command::EVENTS.into_iter().chain([Self::UNKNOWN]);
+        let events = event_names()
+            .flat_map(|event| EventStatus::ALL.map(|status| (event, status)))
+            .map(|(event, status)| {
+                let labels = vec![Label::new("event", event), Label::new("status", status.as_str())];
+                let key = Key::from_parts("socket_events_total", labels);
+                ((event, status), recorder.register_counter(&key, &METADATA))
+            })
+            .collect();
+        let durations = event_names()
+            .map(|event| {
+                let key = Key::from_parts("socket_event_duration_seconds", vec![Label::new("event", event)]);
+                (event, recorder.register_histogram(&key, &METADATA))
+            })
+            .collect();
+        let connect_refusals = Self::CONNECT_REFUSALS
+            .into_iter()
+            .map(|cause| {
+                let key = Key::from_parts("expeditor_connect_refusals_total", vec![Label::new("cause", cause)]);
+                (cause, recorder.register_counter(&key, &METADATA))
+            })
+            .collect();
+        Self {
+            handle: recorder.handle(),
+            started: Instant::now(),
+            connections: gauge("socket_connections"),
+            rooms: gauge("expeditor_rooms"),
+            room_count: AtomicUsize::new(0),
+            publishes: counter("expeditor_publishes_total"),
+            deliveries: counter("expeditor_deliveries_total"),
+            room_restarts: counter("expeditor_room_restarts_total"),
+            slow_sessions: counter("expeditor_slow_sessions_total"),
+            connect_refusals,
+            events,
+            durations,
+        }
+    }
+
+    /// Counts a client's event; `event` is `None` where no client may send it.
+    pub fn client_event(&self, event: Option<&'static str>, status: EventStatus, took: Duration) {
+        let event = event.unwrap_or(Self::UNKNOWN);
+        if let Some(counter) = self.events.get(&(event, status)) {
+            counter.increment(1);
+        }
+        if let Some(histogram) = self.durations.get(event) {
+            histogram.record(took.as_secs_f64());
+        }
+    }
+
+    /// Counts a refused connection; `cause` is one of [`Self::CONNECT_REFUSALS`].
+    pub fn connect_refused(&self, cause: &'static str) {
+        if let Some(counter) = self.connect_refusals.get(cause) {
+            counter.increment(1);
+        }
+    }
+
+    pub fn set_rooms(&self, count: usize) {
+        self.rooms.set(count as f64);
+        self.room_count.store(count, Ordering::Relaxed);
+    }
+
+    pub fn room_count(&self) -> usize {
+        self.room_count.load(Ordering::Relaxed)
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Prometheus text format.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Moves recorded durations into their buckets; without it they pile up until the next scrape.
+    pub fn run_upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn describe(recorder: &PrometheusRecorder) {
+    let gauges = [
+        ("socket_connections", "Current number of socket connections"),
+        ("expeditor_rooms", "Rooms that are running on this instance"),
+    ];
+    let counters = [
+        ("socket_events_total", "Total socket events processed"),
+        ("expeditor_publishes_total", "Publishes that took their place in their rooms"),
+        ("expeditor_deliveries_total", "Events handed to a session's connection"),
+        ("expeditor_room_restarts_total", "Rooms that were started again after a panic"),
+        ("expeditor_slow_sessions_total", "Sessions whose transport was closed because they did not read"),
+        ("expeditor_connect_refusals_total", "Connections that were refused, by cause"),
+    ];
+    for (name, help) in gauges {
+        recorder.describe_gauge(name.into(), None, help.into());
+    }
+    for (name, help) in counters {
+        recorder.describe_counter(name.into(), None, help.into());
+    }
+    recorder.describe_histogram(
+        "socket_event_duration_seconds".into(),
+        None,
+        "Socket event processing duration".into(),
+    );
+}
