@@ -42,6 +42,18 @@ pub struct App {
     /// Serves the demo's pages and its backend.
     demo: bool,
     room_idle: Duration,
+    house: Arc<OnceLock<House>>,
+}
+
+/// Reaches the running parts of an instance; tests look inside with it.
+#[derive(Clone)]
+pub struct Inside(Arc<OnceLock<House>>);
+
+impl Inside {
+    /// `None` until the first worker has started.
+    pub fn services(&self) -> Option<&SessionServices> {
+        self.0.get().map(|house| &*house.services)
+    }
 }
 
 /// The parts that the worker threads share, made by the first of them.
@@ -66,7 +78,7 @@ impl App {
         let address = SocketAddr::new(config.server.host, config.server.port);
         let listener =
             TcpListener::bind(address).map_err(|error| anyhow!("PORT: cannot listen on {address}: {error}"))?;
-        Ok(Self { config, store, listener, demo, room_idle: ROOM_IDLE })
+        Ok(Self { config, store, listener, demo, room_idle: ROOM_IDLE, house: Arc::default() })
     }
 
     /// Lets rooms that nobody is in go sooner.
@@ -82,6 +94,10 @@ impl App {
     /// Where the system does not say.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.listener.local_addr()?)
+    }
+
+    pub fn inside(&self) -> Inside {
+        Inside(self.house.clone())
     }
 
     /// Serves until `stop` resolves, then drains. To be called within an actix `System`.
@@ -105,14 +121,11 @@ impl App {
     }
 
     fn serve(self, draining: Arc<AtomicBool>, directory: Arc<Directory>) -> anyhow::Result<actix_server::Server> {
-        let Self { config, store, listener, demo, room_idle } = self;
+        let Self { config, store, listener, demo, room_idle, house } = self;
         let workers = config.server.workers;
-        let house = OnceLock::<House>::new();
-        let next_worker = AtomicUsize::new(0);
-        let shared = Arc::new((house, next_worker));
+        let next_worker = Arc::new(AtomicUsize::new(0));
         // Runs once on each worker's thread.
         let factory = move || {
-            let (house, next_worker) = &*shared;
             // The first worker to come here starts the registry, and with it all rooms, on its own thread.
             let house = house.get_or_init(|| House::found(&config, &store, room_idle, &draining, &directory));
             house.settle_worker(next_worker.fetch_add(1, Ordering::Relaxed));

@@ -31,7 +31,8 @@ pub fn init(config: TelemetryConfig) -> Result<(), tracing_subscriber::util::Try
         let format = Pino { pid: std::process::id(), hostname: hostname.trim().to_owned() };
         registry.with(tracing_subscriber::fmt::layer().event_format(format)).try_init()
     } else {
-        registry.with(tracing_subscriber::fmt::layer().with_target(false)).try_init()
+        let colours = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours)).try_init()
     }
 }
 

@@ -1,0 +1,152 @@
+//! Many at once: nobody is lost, and everybody sees one order.
+
+use serde_json::{Value, json};
+
+use crate::support::people::{BISTRO, CHEF};
+use crate::support::{Driver, Instance, SERVER_SECRET, token};
+
+#[test]
+fn two_thousand_connect_and_join_in_one_moment() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    let answer = driver.call(
+        "connectMany",
+        json!({
+            "prefix": "display", "count": 2000, "url": instance.url(), "auth": { "token": token(CHEF) },
+            "transports": ["websocket"], "joinEvent": "kitchen:join", "joinPayload": { "venueId": BISTRO },
+        }),
+    );
+    assert_eq!((&answer["connected"], &answer["joined"]), (&json!(2000), &json!(2000)), "{answer}");
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    driver.ask_ok("backend", "broadcast", &json!({ "room": format!("kitchen:{BISTRO}"), "event": "e", "payload": { "n": 1 } }));
+    driver.call("waitAll", json!({ "prefix": "display", "event": "e", "count": 1, "timeoutMs": 30_000 }));
+    driver.call("disconnectAll", json!({ "prefix": "display" }));
+}
+
+fn join_kitchen(driver: &Driver, instance: &Instance, count: usize, transports: &[&str]) {
+    let answer = driver.call(
+        "connectMany",
+        json!({
+            "prefix": "display", "count": count, "url": instance.url(), "auth": { "token": token(CHEF) },
+            "transports": transports, "joinEvent": "kitchen:join", "joinPayload": { "venueId": BISTRO },
+        }),
+    );
+    assert_eq!(answer["joined"], json!(count), "{answer}");
+}
+
+fn publish(driver: &Driver, publisher: &str, start: usize, count: usize) -> crate::support::client::Pending {
+    let payload = json!({ "room": format!("kitchen:{BISTRO}"), "event": "kitchen:new-order", "payload": { "n": 0 } });
+    driver.begin(
+        "emitMany",
+        json!({
+            "client": publisher, "event": "broadcast", "args": [payload], "counterPath": "payload.n",
+            "count": count, "start": start, "ack": true,
+        }),
+    )
+}
+
+fn sequences(driver: &Driver, count: usize) -> Value {
+    driver.call("waitAll", json!({ "prefix": "display", "event": "kitchen:new-order", "count": count, "timeoutMs": 60_000 }));
+    driver.call("sequences", json!({ "prefix": "display", "event": "kitchen:new-order", "path": "n" }))
+}
+
+#[test]
+fn a_thousand_events_reach_a_room_of_two_hundred_in_order() {
+    for transports in [["websocket"].as_slice(), &["polling"], &["polling", "websocket"]] {
+        let (instance, driver) = (Instance::start(), Driver::node());
+        let count = if transports == ["websocket"] { 200 } else { 50 };
+        join_kitchen(&driver, &instance, count, transports);
+        driver.connect(&instance, "backend", SERVER_SECRET);
+        assert_eq!(publish(&driver, "backend", 0, 1000).done()["acked"], 1000);
+        let seen = sequences(&driver, 1000);
+        assert_eq!(seen["distinctOrders"], 1, "{transports:?}");
+        assert_eq!(seen["lengths"], json!({ "min": 1000, "max": 1000 }));
+        assert_eq!((&seen["ordered"], &seen["duplicates"]), (&json!(true), &json!(0)));
+        driver.call("disconnectAll", json!({ "prefix": "display" }));
+    }
+}
+
+#[test]
+fn three_publishers_are_seen_in_one_order_by_all_on_several_workers() {
+    for workers in ["1", "3"] {
+        let (instance, driver) = (Instance::with(&[("WORKERS", workers)]), Driver::node());
+        join_kitchen(&driver, &instance, 200, &["websocket"]);
+        for name in ["a", "b", "c"] {
+            driver.connect(&instance, name, SERVER_SECRET);
+        }
+        let publishing: Vec<_> = ["a", "b", "c"]
+            .iter()
+            .enumerate()
+            .map(|(index, name)| publish(&driver, name, index * 10_000, 400))
+            .collect();
+        publishing.into_iter().for_each(|pending| assert_eq!(pending.done()["acked"], 400));
+        let seen = sequences(&driver, 1200);
+        assert_eq!(seen["distinctOrders"], 1, "{workers} workers");
+        assert_eq!((&seen["lengths"]["max"], &seen["duplicates"]), (&json!(1200), &json!(0)));
+        let order: Vec<u64> = seen["orders"][0].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+        for publisher in 0..3 {
+            let own: Vec<u64> = order.iter().copied().filter(|n| n / 10_000 == publisher).collect();
+            assert!(own.is_sorted(), "a publisher's events keep their order");
+        }
+        driver.call("disconnectAll", json!({ "prefix": "display" }));
+    }
+}
+
+#[test]
+fn publishes_to_several_rooms_have_one_order_in_all_of_them() {
+    let (instance, driver) = (Instance::with(&[("WORKERS", "2")]), Driver::node());
+    join_kitchen(&driver, &instance, 20, &["websocket"]);
+    for index in 0..10 {
+        driver.ask_ok(&format!("display{index}"), "venue:join", &json!({ "venueId": BISTRO }));
+    }
+    for name in ["a", "b", "c"] {
+        driver.connect(&instance, name, SERVER_SECRET);
+    }
+    let (kitchen, venue) = (format!("kitchen:{BISTRO}"), format!("venue:{BISTRO}"));
+    let publishing: Vec<_> = [("a", json!([kitchen, venue])), ("b", json!([venue, kitchen])), ("c", json!([kitchen]))]
+        .into_iter()
+        .enumerate()
+        .map(|(index, (name, rooms))| {
+            let payload = json!({ "rooms": rooms, "event": "kitchen:new-order", "payload": { "n": 0 } });
+            driver.begin(
+                "emitMany",
+                json!({
+                    "client": name, "event": "broadcast", "args": [payload], "counterPath": "payload.n",
+                    "count": 300, "start": index * 10_000,
+                }),
+            )
+        })
+        .collect();
+    publishing.into_iter().for_each(|pending| assert_eq!(pending.done()["acked"], 300));
+    // All are in the kitchen, half of them in the venue too: each sees each event once, and all see one order.
+    let seen = sequences(&driver, 900);
+    assert_eq!(seen["distinctOrders"], 1);
+    assert_eq!((&seen["lengths"]["max"], &seen["duplicates"]), (&json!(900), &json!(0)));
+    driver.call("disconnectAll", json!({ "prefix": "display" }));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_let_go_and_slows_no_other() {
+    let (instance, driver) = (Instance::with(&[("MAX_OUTBOX", "1000000")]), Driver::node());
+    join_kitchen(&driver, &instance, 20, &["websocket"]);
+    driver.call("rawWebsocket", json!({ "client": "stuck", "url": instance.websocket_url() }));
+    let auth = json!({ "token": token(CHEF) });
+    driver.call("rawSend", json!({ "client": "stuck", "text": format!("40{auth}") }));
+    driver.call("wait", json!({ "client": "stuck", "event": "$frame", "count": 2 }));
+    let join = json!(["kitchen:join", { "venueId": BISTRO }]);
+    driver.call("rawSend", json!({ "client": "stuck", "text": format!("42{join}") }));
+    driver.call("wait", json!({ "client": "stuck", "event": "$frame", "count": 3 }));
+    driver.call("rawPause", json!({ "client": "stuck" }));
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    let payload = json!({
+        "room": format!("kitchen:{BISTRO}"), "event": "kitchen:new-order", "payload": { "n": 0, "text": "x".repeat(10_000) },
+    });
+    let answer = driver.call(
+        "emitMany",
+        json!({ "client": "backend", "event": "broadcast", "args": [payload], "counterPath": "payload.n", "count": 2000 }),
+    );
+    assert_eq!(answer["acked"], 2000, "{answer}");
+    let seen = sequences(&driver, 2000);
+    assert_eq!((&seen["ordered"], &seen["duplicates"]), (&json!(true), &json!(0)));
+    assert_eq!(instance.metric("expeditor_slow_sessions_total"), 1.0);
+    driver.call("disconnectAll", json!({ "prefix": "display" }));
+}

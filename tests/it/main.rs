@@ -1,0 +1,15 @@
+//! The running service under real clients. Every test starts an instance of its own on
+//! a free port, and looks at the end whether anything of it is left.
+
+mod support;
+
+mod bad_input;
+mod configuration;
+mod demo;
+mod events;
+mod isolation;
+mod layering;
+mod load;
+mod rights;
+mod supervision;
+mod transports;

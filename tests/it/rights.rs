@@ -1,0 +1,116 @@
+//! Rights that end during a session, and a database that does not answer.
+
+use diesel::connection::SimpleConnection;
+use serde_json::json;
+
+use crate::support::people::{BISTRO, CHEF, GUEST, GUESTS_TAB, LINE_COOK, SERVER};
+use crate::support::{Driver, Instance, SERVER_SECRET, event_args, instance, token};
+
+const WITHIN_MS: u64 = 6_000;
+
+fn wait_long(driver: &Driver, client: &str, event: &str) -> serde_json::Value {
+    let answer = driver.call("wait", json!({ "client": client, "event": event, "timeoutMs": WITHIN_MS }));
+    answer["events"][0]["args"][0].clone()
+}
+
+#[test]
+fn who_lost_a_right_is_put_out_and_told() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    for (name, user) in [("chef", CHEF), ("server", SERVER), ("guest", GUEST)] {
+        driver.connect(&instance, name, &token(user));
+    }
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    driver.ask_ok("chef", "venue:join", &json!({ "venueId": BISTRO }));
+    driver.ask_ok("guest", "tab:join", &json!({ "tabId": GUESTS_TAB }));
+    driver.ask_ok("server", "tab:join", &json!({ "tabId": GUESTS_TAB }));
+    instance.execute(&format!(
+        "UPDATE venue_staff SET status = 'TERMINATED' WHERE user_id = '{CHEF}';
+         UPDATE tabs SET customer_id = NULL WHERE id = '{GUESTS_TAB}';"
+    ));
+    let error = wait_long(&driver, "guest", "error");
+    let tab = format!("tab:{GUESTS_TAB}");
+    assert_eq!(
+        error,
+        json!({ "code": "FORBIDDEN", "message": "Access denied to tab", "event": "tab:join", "room": tab })
+    );
+    driver.call("wait", json!({ "client": "chef", "event": "error", "count": 2, "timeoutMs": WITHIN_MS }));
+    for room in [format!("kitchen:{BISTRO}"), format!("venue:{BISTRO}"), tab] {
+        driver.ask_ok("backend", "broadcast", &json!({ "room": room, "event": "secret", "payload": {} }));
+    }
+    driver.wait("server", "secret", 0);
+    for client in ["chef", "guest"] {
+        driver.ask_ok(client, "tab:leave", &json!({ "tabId": GUESTS_TAB }));
+        assert!(event_args(&driver, client, "secret").is_empty(), "{client}");
+    }
+    let ack = driver.ask("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    assert_eq!(ack["error"]["code"], "FORBIDDEN");
+}
+
+#[test]
+fn a_banned_users_sessions_end_for_good() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    driver.connect(&instance, "line", &token(LINE_COOK));
+    instance.execute(&format!("UPDATE users SET status = 'BANNED' WHERE id = '{LINE_COOK}'"));
+    assert_eq!(wait_long(&driver, "line", "$disconnect"), "io server disconnect");
+    let answer = driver.try_connect(&instance, "again", &token(LINE_COOK), &["websocket"]);
+    assert_eq!(answer["message"], "Authentication failed");
+}
+
+#[test]
+fn a_locked_database_holds_up_nobody_else() {
+    let instance = Instance::with(&[("DATABASE_TIMEOUT", "1000")]);
+    let driver = Driver::node();
+    driver.connect(&instance, "chef", &token(CHEF));
+    driver.connect(&instance, "line", &token(LINE_COOK));
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    driver.ask_ok("line", "kitchen:join", &json!({ "venueId": BISTRO }));
+    let mut lock = instance::connect(&instance.database);
+    lock.batch_execute("BEGIN EXCLUSIVE").unwrap();
+    let bump = json!({ "tabItemId": "citem000000000000000000001" });
+    let bumping = driver.begin("emit", json!({ "client": "chef", "event": "kitchen:bump", "args": [bump], "ack": true }));
+    // While the chef waits, others publish and are served.
+    for round in 0..50 {
+        driver.ask_ok("backend", "broadcast", &json!({ "room": format!("kitchen:{BISTRO}"), "event": "e", "payload": round }));
+    }
+    driver.call("wait", json!({ "client": "line", "event": "e", "count": 50 }));
+    let ack = bumping.done()["ack"][0].clone();
+    assert_eq!(ack["error"]["code"], "UNAVAILABLE", "{ack}");
+    assert_eq!(ack["error"]["message"], "Failed to bump order");
+    lock.batch_execute("ROLLBACK").unwrap();
+    driver.ask_ok("chef", "kitchen:bump", &bump);
+    driver.wait("line", "kitchen:order-updated", 0);
+}
+
+#[test]
+fn a_database_that_is_gone_sends_clients_away_to_try_again() {
+    let (instance, driver) = (Instance::with(&[("DATABASE_TIMEOUT", "500")]), Driver::node());
+    instance.execute("ALTER TABLE users RENAME TO users_away");
+    assert_eq!(instance.get_json("/health/ready", &[]).1["database"], false);
+    for transport in ["websocket", "polling"] {
+        let options = json!({ "reconnection": true, "reconnectionDelay": 100, "reconnectionDelayMax": 200 });
+        let connecting = driver.begin(
+            "connectMany",
+            json!({
+                "prefix": transport, "count": 1, "url": instance.url(), "auth": { "token": token(CHEF) },
+                "transports": [transport], "options": options, "timeoutMs": 100,
+            }),
+        );
+        connecting.done();
+    }
+    let client = |transport: &str| format!("{transport}0");
+    for transport in ["websocket", "polling"] {
+        crate::support::eventually("it was sent away", || {
+            (instance.metric(r#"expeditor_connect_refusals_total{cause="unavailable"}"#) >= 4.0).then_some(())
+        });
+        assert!(
+            event_args(&driver, &client(transport), "$connect_error").iter().all(|message| message != "Authentication failed"),
+            "the stock client would stay away"
+        );
+    }
+    instance.execute("ALTER TABLE users_away RENAME TO users");
+    for transport in ["websocket", "polling"] {
+        driver.call("wait", json!({ "client": client(transport), "event": "$connect", "timeoutMs": 10_000 }));
+        driver.call("disconnect", json!({ "client": client(transport) }));
+    }
+}

@@ -1,0 +1,97 @@
+//! Rooms that panic, and rooms that go.
+
+use std::time::Duration;
+
+use expeditor::actors::messages::ProvokePanic;
+use expeditor::domain::RoomName;
+use serde_json::json;
+
+use crate::support::people::{BISTRO, CHEF};
+use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
+
+fn kitchen() -> String {
+    format!("kitchen:{BISTRO}")
+}
+
+#[test]
+fn a_room_panics_in_the_middle_of_a_thousand_events() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    let answer = driver.call(
+        "connectMany",
+        json!({
+            "prefix": "display", "count": 50, "url": instance.url(), "auth": { "token": token(CHEF) },
+            "transports": ["websocket"], "joinEvent": "kitchen:join", "joinPayload": { "venueId": BISTRO },
+        }),
+    );
+    assert_eq!(answer["joined"], 50);
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    driver.connect(&instance, "neighbour", SERVER_SECRET);
+    let publish = |client: &str, room: &str, count: usize| {
+        let payload = json!({ "room": room, "event": "kitchen:new-order", "payload": { "n": 0 } });
+        driver.begin(
+            "emitMany",
+            json!({ "client": client, "event": "broadcast", "args": [payload], "counterPath": "payload.n", "count": count }),
+        )
+    };
+    let publishing = publish("backend", &kitchen(), 1000);
+    let undisturbed = publish("neighbour", &format!("venue:{BISTRO}"), 1000);
+    let room = RoomName::parse(&kitchen()).unwrap();
+    for _ in 0..5 {
+        instance.services().registry.do_send(ProvokePanic { room: room.clone() });
+        std::thread::yield_now();
+    }
+    let answer = publishing.done();
+    assert_eq!(undisturbed.done()["acked"], 1000, "no other room notices");
+    let (acked, failed) = (answer["acked"].as_u64().unwrap(), answer["failed"].as_u64().unwrap());
+    assert_eq!(acked + failed, 1000, "every publish is answered: {answer}");
+    for error in answer["errors"].as_array().unwrap() {
+        assert_eq!(error["error"]["code"], "INTERNAL", "{error}");
+    }
+    eventually("five restarts", || (instance.metric("expeditor_room_restarts_total") >= 5.0).then_some(()));
+    // The sessions are still there, and still subscribed.
+    driver.ask_ok("backend", "broadcast", &json!({ "room": kitchen(), "event": "after", "payload": {} }));
+    driver.call("waitAll", json!({ "prefix": "display", "event": "after", "count": 1 }));
+    assert_eq!(driver.call("counts", json!({ "prefix": "display" }))["connected"], 50);
+    // What was acknowledged has arrived, at all of them in one order; what was not has not.
+    let seen = driver.call("sequences", json!({ "prefix": "display", "event": "kitchen:new-order", "path": "n" }));
+    assert_eq!((&seen["distinctOrders"], &seen["ordered"], &seen["duplicates"]), (&json!(1), &json!(true), &json!(0)));
+    assert_eq!(seen["lengths"]["max"].as_u64().unwrap(), acked);
+    driver.call("disconnectAll", json!({ "prefix": "display" }));
+}
+
+#[test]
+fn who_leaves_a_room_that_panics_is_out_of_it() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    for name in ["stays", "leaves"] {
+        driver.connect(&instance, name, &token(CHEF));
+        driver.ask_ok(name, "kitchen:join", &json!({ "venueId": BISTRO }));
+    }
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    instance.services().registry.do_send(ProvokePanic { room: RoomName::parse(&kitchen()).unwrap() });
+    driver.ask_ok("leaves", "kitchen:leave", &json!({ "venueId": BISTRO }));
+    driver.ask_ok("backend", "broadcast", &json!({ "room": kitchen(), "event": "after" }));
+    driver.wait("stays", "after", 0);
+    driver.ask_ok("leaves", "kitchen:leave", &json!({ "venueId": BISTRO }));
+    assert!(crate::support::event_args(&driver, "leaves", "after").is_empty());
+}
+
+#[test]
+fn an_empty_room_goes_and_nothing_is_lost_to_who_comes() {
+    let idle = Duration::from_millis(5);
+    let (instance, driver) = (Instance::with_rooms_idle(&[], idle), Driver::node());
+    driver.connect(&instance, "chef", &token(CHEF));
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    // Joins and publishes meet the room at every moment of its going.
+    for round in 0..200u64 {
+        let seen = driver.events("chef").len() as u64;
+        driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+        driver.ask_ok("backend", "broadcast", &json!({ "room": kitchen(), "event": "e", "payload": { "n": round } }));
+        assert_eq!(driver.wait("chef", "e", seen)["n"], round);
+        driver.ask_ok("chef", "kitchen:leave", &json!({ "venueId": BISTRO }));
+        if round % 10 == 0 {
+            std::thread::park_timeout(idle);
+        }
+    }
+    driver.call("disconnect", json!({ "client": "chef" }));
+    eventually("every room has gone", || (instance.services().metrics.room_count() == 0).then_some(()));
+}

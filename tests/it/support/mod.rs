@@ -1,0 +1,12 @@
+//! What the tests stand on: an instance, stock clients, tokens, and waiting for conditions.
+
+pub mod client;
+pub mod instance;
+pub mod people;
+pub mod program;
+pub mod wait;
+
+pub use client::{Driver, event_args};
+pub use instance::Instance;
+pub use people::{SERVER_SECRET, USER_SECRET, token};
+pub use wait::eventually;
