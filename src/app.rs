@@ -115,7 +115,7 @@ impl App {
         let running = actix_rt::spawn(server);
         tracing::info!(%address, workers, "listening");
         stop.await;
-        shutdown::drain(&handle, &directory, &draining, drain).await;
+        shutdown::drain(&directory, &draining, drain).await;
         handle.stop(false).await;
         running.await?.map_err(Into::into)
     }

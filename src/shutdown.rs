@@ -1,11 +1,9 @@
 //! A stop: nobody new comes in, live transports are closed one after the other
 //! over the time that there is, and what was accepted is delivered.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_server::ServerHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::actors::messages::Drain;
@@ -15,9 +13,9 @@ use crate::actors::session::Directory;
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Empties the instance within `limit`.
-pub async fn drain(server: &ServerHandle, directory: &Directory, draining: &Arc<AtomicBool>, limit: Duration) {
+pub async fn drain(directory: &Directory, draining: &AtomicBool, limit: Duration) {
+    // The port stays open: a polling client needs it to fetch what is left for it. New sessions are refused.
     draining.store(true, Ordering::Release);
-    server.pause().await;
     let began = Instant::now();
     let spread = limit.saturating_sub(MARGIN.min(limit / 4));
     let sessions = directory.in_order_of_leaving();

@@ -14,7 +14,8 @@ thread_local! {
 pub fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        panic::set_hook(Box::new(|info| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
             let payload = info.payload();
             let text = payload
                 .downcast_ref::<&str>()
@@ -25,8 +26,11 @@ pub fn install_panic_hook() {
             let panic = format!("{text} (at {place})");
             if SUPERVISED.get() {
                 LAST_PANIC.set(Some(panic));
-            } else {
+            } else if tracing::enabled!(tracing::Level::ERROR) {
                 tracing::error!(panic, thread = std::thread::current().name(), "panicked");
+            } else {
+                // Nothing logs, as in a test: what it says must not be lost.
+                previous(info);
             }
         }));
     });

@@ -35,29 +35,30 @@ impl MessageHandler<LocalAdapter, Self> for Intake {
         if let (Some(ordinary), Some(id)) = (&self.ordinary, ack) {
             ordinary.expect_ack(id, AckSender::from_message_parts(&socket, &mut value, &ack));
         }
-        let (name, payload) = self.read(&value, ack);
+        let Some((name, payload)) = self.read(&value, ack) else {
+            // No packet of the protocol: nothing that follows could be trusted either.
+            self.link.kill();
+            return;
+        };
         let slot = self.link.ingress.take();
         self.session.do_send(ClientEvent { name, payload, ack, received, slot });
     }
 }
 
 impl Intake {
-    fn read(&self, value: &Value, ack: Option<i64>) -> (Box<str>, EventPayload) {
-        let Value::Str(text, attachments) = value else {
-            return (Box::default(), EventPayload::Binary);
-        };
+    /// `None` where the arguments are no JSON.
+    fn read(&self, value: &Value, ack: Option<i64>) -> Option<(Box<str>, EventPayload)> {
+        let Value::Str(text, attachments) = value else { return None };
         let attached: usize = attachments.iter().flatten().map(|attachment| attachment.len()).sum();
         if size_on_wire(text, ack) + attached > self.max_payload {
-            return (event_name(text), EventPayload::TooLarge);
+            return Some((event_name(text), EventPayload::TooLarge));
         }
-        if attachments.is_some() {
-            return (event_name(text), EventPayload::Binary);
-        }
-        let arguments: Result<Vec<&RawValue>, _> = serde_json::from_str(text);
-        // An event whose arguments are no JSON still has a name, or it would not have come this far.
-        let Ok(arguments) = arguments else { return (event_name(text), EventPayload::Binary) };
-        let payload = arguments.get(1).map(|argument| (*argument).to_owned());
-        (event_name(text), EventPayload::Json(payload))
+        let arguments: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+        let payload = match attachments {
+            Some(_) => EventPayload::Binary,
+            None => EventPayload::Json(arguments.get(1).map(|argument| (*argument).to_owned())),
+        };
+        Some((event_name(text), payload))
     }
 }
 

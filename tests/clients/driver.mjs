@@ -21,7 +21,9 @@ function create({ client: name, url, auth, transports, options = {}, namespace =
   const socket = io(target, { forceNew: true, reconnection: false, auth, transports, ...options });
   const log = new EventLog();
   socket.on('connect', () => log.add('$connect', [socket.id, socket.recovered]));
-  socket.on('disconnect', (reason) => log.add('$disconnect', [reason]));
+  socket.on('disconnect', (reason, details) =>
+    log.add('$disconnect', [reason, `${details?.description ?? ''}`, details?.context?.status ?? null]),
+  );
   socket.on('connect_error', (error) => log.add('$connect_error', [error.message]));
   socket.onAny((event, ...args) => log.add(event, args));
   clients.get(name)?.socket?.disconnect();
@@ -174,7 +176,12 @@ const operations = {
     const raw = new WebSocket(url, { headers, handshakeTimeout: timeoutMs });
     const log = new EventLog();
     clients.set(name, { raw, log });
-    raw.on('message', (data, isBinary) => log.add('$frame', [isBinary ? data.toString('base64') : data.toString()]));
+    raw.on('message', (data, isBinary) => {
+      const text = isBinary ? data.toString('base64') : data.toString();
+      // Engine.IO's ping; a client that is alive answers it.
+      if (text === '2') raw.send('3');
+      else log.add('$frame', [text]);
+    });
     raw.on('close', (code, reason) => log.add('$close', [code, reason.toString()]));
     return new Promise((resolve) => {
       raw.on('open', () => resolve({ outcome: 'open' }));

@@ -137,7 +137,7 @@ fn end_raw(driver: &Driver, name: &str) {
 #[test]
 fn what_is_no_packet_ends_the_connection() {
     let (instance, driver) = (instance(), Driver::node());
-    for (index, bad) in ["4x", "49", "x", "42", "42[", "42[1]", "42{}", "4", "451-", "\u{0}"].iter().enumerate() {
+    for (index, bad) in ["4x", "49", "x", "42", "42[", "42[1]", "42{}", "4", "42[\"a\",", "42[\"a\",]", "45x-[\"a\"]", "\u{0}"].iter().enumerate() {
         let name = format!("raw{index}");
         raw_session(&driver, &instance, &name, &token(CHEF));
         driver.call("rawSend", json!({ "client": name, "text": bad }));

@@ -137,6 +137,7 @@ fn only_pages_of_allowed_origins_connect() {
         let answer = driver.call("rawWebsocket", request);
         assert_eq!(answer["outcome"], outcome, "{origin}: {answer}");
     }
+    // Without the first header a browser keeps the answer from the page, whatever the second says.
     let allowed = |origin: &str| {
         let agent = ureq::Agent::new_with_defaults();
         let url = format!("{}/socket.io/?EIO=4&transport=polling", instance.url());
@@ -146,5 +147,5 @@ fn only_pages_of_allowed_origins_connect() {
     };
     let pos = "https://pos.example.com".to_owned();
     assert_eq!(allowed(&pos), (Some(pos), Some("true".to_owned())));
-    assert_eq!(allowed("https://evil.example.com"), (None, None));
+    assert_eq!(allowed("https://evil.example.com").0, None);
 }
