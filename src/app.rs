@@ -207,11 +207,7 @@ fn serve_worker(
             Ok::<_, actix_http::Error>(())
         }
     });
-    HttpService::build()
-        .tcp_nodelay(true)
-        .upgrade(upgrade)
-        .h1(map_config(app, |()| AppConfig::default()))
-        .tcp()
+    HttpService::build().tcp_nodelay(true).upgrade(upgrade).h1(map_config(app, |()| AppConfig::default())).tcp()
 }
 
 /// For pages of the allowed origins, with credentials; others get no CORS headers, as in the specification.

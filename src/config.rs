@@ -111,18 +111,13 @@ impl Config {
 
 impl ServerConfig {
     fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
-        let mut allowed_origins = vec![
-            env.origin("NEXTAUTH_URL", "http://localhost:3000")?,
-            env.origin("POS_URL", "http://localhost:3001")?,
-        ];
+        let mut allowed_origins =
+            vec![env.origin("NEXTAUTH_URL", "http://localhost:3000")?, env.origin("POS_URL", "http://localhost:3001")?];
         for origin in env.list("CORS_ORIGINS") {
             allowed_origins.push(parse_origin("CORS_ORIGINS", &origin)?);
         }
-        let trusted_proxies = env
-            .list("TRUSTED_PROXIES")
-            .iter()
-            .map(|text| parse_network(text))
-            .collect::<Result<_, _>>()?;
+        let trusted_proxies =
+            env.list("TRUSTED_PROXIES").iter().map(|text| parse_network(text)).collect::<Result<_, _>>()?;
         Ok(Self {
             host: env.parsed("HOST", "0.0.0.0", "an IP address to listen on")?,
             port: env.parsed("PORT", "3002", "a port number from 0 to 65535")?,
@@ -141,7 +136,12 @@ impl SocketConfig {
             ping_interval: Duration::from_millis(ms("PING_INTERVAL", 25_000)?),
             ping_timeout: Duration::from_millis(ms("PING_TIMEOUT", 60_000)?),
             max_payload: env.whole_or("MAX_PAYLOAD", 1_000..=100_000_000, 1_000_000, "bytes from 1000 to 100000000")?,
-            max_outbox: env.whole_or("MAX_OUTBOX", 65_536..=1_000_000_000, 8_000_000, "bytes from 65536 to 1000000000")?,
+            max_outbox: env.whole_or(
+                "MAX_OUTBOX",
+                65_536..=1_000_000_000,
+                8_000_000,
+                "bytes from 65536 to 1000000000",
+            )?,
         })
     }
 }
@@ -181,11 +181,7 @@ impl DatabaseConfig {
 
     fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
         let url = env.get("DATABASE_URL").unwrap_or_else(|| "sqlite://expeditor.db".to_owned());
-        let fault = |fault: &str| ConfigError {
-            variable: "DATABASE_URL",
-            fault: fault.to_owned(),
-            takes: Self::TAKES,
-        };
+        let fault = |fault: &str| ConfigError { variable: "DATABASE_URL", fault: fault.to_owned(), takes: Self::TAKES };
         let path = match url.split_once("://") {
             // What stands before a query string; SQLite needs none of the parameters.
             Some(("sqlite", rest)) => rest.split('?').next().unwrap_or_default(),
@@ -204,9 +200,19 @@ impl LimitsConfig {
     fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
         let seconds = env.whole("RATE_LIMIT_DURATION", 1..=86_400, 60, "seconds from 1 to 86400")?;
         Ok(Self {
-            rate_points: env.whole_or("RATE_LIMIT_POINTS", 1..=1_000_000, 100, "a number of events from 1 to 1000000")? as u32,
+            rate_points: env.whole_or(
+                "RATE_LIMIT_POINTS",
+                1..=1_000_000,
+                100,
+                "a number of events from 1 to 1000000",
+            )? as u32,
             rate_period: Duration::from_secs(seconds),
-            max_rooms_per_session: env.whole_or("MAX_ROOMS_PER_SESSION", 1..=10_000, 64, "a number of rooms from 1 to 10000")?,
+            max_rooms_per_session: env.whole_or(
+                "MAX_ROOMS_PER_SESSION",
+                1..=10_000,
+                64,
+                "a number of rooms from 1 to 10000",
+            )?,
         })
     }
 }
@@ -260,18 +266,30 @@ impl Variables<'_> {
         }
     }
 
-    fn parsed<T: std::str::FromStr>(&self, variable: &'static str, default: &str, takes: &'static str) -> Result<T, ConfigError>
+    fn parsed<T: std::str::FromStr>(
+        &self,
+        variable: &'static str,
+        default: &str,
+        takes: &'static str,
+    ) -> Result<T, ConfigError>
     where
         T::Err: fmt::Display,
     {
         let value = self.get(variable).unwrap_or_else(|| default.to_owned());
-        value
-            .trim()
-            .parse()
-            .map_err(|error: T::Err| ConfigError { variable, fault: format!("{value:?}: {error}"), takes })
+        value.trim().parse().map_err(|error: T::Err| ConfigError {
+            variable,
+            fault: format!("{value:?}: {error}"),
+            takes,
+        })
     }
 
-    fn whole(&self, variable: &'static str, range: std::ops::RangeInclusive<u64>, default: u64, takes: &'static str) -> Result<u64, ConfigError> {
+    fn whole(
+        &self,
+        variable: &'static str,
+        range: std::ops::RangeInclusive<u64>,
+        default: u64,
+        takes: &'static str,
+    ) -> Result<u64, ConfigError> {
         let value: u64 = self.parsed(variable, &default.to_string(), takes)?;
         if range.contains(&value) {
             return Ok(value);
@@ -279,7 +297,13 @@ impl Variables<'_> {
         Err(ConfigError { variable, fault: format!("{value} is out of range"), takes })
     }
 
-    fn whole_or(&self, variable: &'static str, range: std::ops::RangeInclusive<u64>, default: usize, takes: &'static str) -> Result<usize, ConfigError> {
+    fn whole_or(
+        &self,
+        variable: &'static str,
+        range: std::ops::RangeInclusive<u64>,
+        default: usize,
+        takes: &'static str,
+    ) -> Result<usize, ConfigError> {
         // No range here goes past 32 bits.
         self.whole(variable, range, default as u64, takes).map(|value| value as usize)
     }

@@ -71,7 +71,8 @@ fn serve(demo: bool) -> anyhow::Result<()> {
 
 /// Resolves with the first SIGTERM or SIGINT; a second one ends the process at once.
 async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be received");
         return std::future::pending().await;
     };

@@ -65,10 +65,8 @@ impl Tokens {
         validation.validate_aud = false;
         validation.validate_nbf = true;
         validation.leeway = 0;
-        let user_key = config
-            .user_secret
-            .as_ref()
-            .map(|secret| DecodingKey::from_secret(secret.expose_secret().as_bytes()));
+        let user_key =
+            config.user_secret.as_ref().map(|secret| DecodingKey::from_secret(secret.expose_secret().as_bytes()));
         Self { server_secret: config.server_secret.clone(), user_key, validation }
     }
 

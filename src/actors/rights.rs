@@ -91,10 +91,8 @@ impl Handler<WatchRights> for RightsMonitor {
 
     fn handle(&mut self, message: WatchRights, _: &mut Self::Context) {
         let WatchRights { subject, facts, key, session } = message;
-        let watched = self
-            .watched
-            .entry(subject)
-            .or_insert_with(|| Watched { facts: facts.clone(), sessions: HashMap::new() });
+        let watched =
+            self.watched.entry(subject).or_insert_with(|| Watched { facts: facts.clone(), sessions: HashMap::new() });
         // What the newcomer has read is newer than what the others rely on.
         watched.update(facts);
         watched.sessions.insert(key, session);

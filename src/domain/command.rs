@@ -26,9 +26,7 @@ impl KitchenStatus {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Sent, Self::InProgress, Self::Ready, Self::Delivered]
-            .into_iter()
-            .find(|status| status.as_str() == text)
+        [Self::Sent, Self::InProgress, Self::Ready, Self::Delivered].into_iter().find(|status| status.as_str() == text)
     }
 }
 
@@ -91,12 +89,8 @@ impl PublishRequest {
             (None, None) => return Err(Refusal::invalid("room")),
             (_, Some(_)) => return Err(Refusal::invalid("rooms")),
         };
-        let event = wire
-            .event
-            .as_ref()
-            .and_then(Value::as_str)
-            .and_then(EventName::parse)
-            .ok_or(Refusal::invalid("event"))?;
+        let event =
+            wire.event.as_ref().and_then(Value::as_str).and_then(EventName::parse).ok_or(Refusal::invalid("event"))?;
         let id = match wire.id {
             None | Some(Value::Null) => None,
             Some(Value::String(id)) if !id.is_empty() && id.len() <= Self::MAX_ID_BYTES => Some(id.into()),
@@ -183,10 +177,9 @@ impl Command {
             "kitchen:leave" => Self::Leave(RoomName::kitchen(&member("venueId")?.cuid()?)),
             "table:join" => Self::Join(RoomName::table(&member("tableId")?.cuid()?)),
             "table:leave" => Self::Leave(RoomName::table(&member("tableId")?.cuid()?)),
-            "kitchen:update-status" => Self::UpdateStatus {
-                item: member("tabItemId")?.cuid()?,
-                status: member("status")?.status()?,
-            },
+            "kitchen:update-status" => {
+                Self::UpdateStatus { item: member("tabItemId")?.cuid()?, status: member("status")?.status()? }
+            }
             "kitchen:bump" => Self::Bump { item: member("tabItemId")?.cuid()? },
             "notification:read" => Self::ReadNotification { notification: member("notificationId")?.id()? },
             _ => return Err(Refusal::invalid("event")),

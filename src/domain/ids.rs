@@ -16,9 +16,8 @@ impl Cuid {
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '-';
         let chars = text.chars().take(Self::MAX_CHARS + 1).count();
-        let valid = text.starts_with('c')
-            && (Self::MIN_CHARS..=Self::MAX_CHARS).contains(&chars)
-            && text.chars().all(allowed);
+        let valid =
+            text.starts_with('c') && (Self::MIN_CHARS..=Self::MAX_CHARS).contains(&chars) && text.chars().all(allowed);
         valid.then(|| Self(text.into()))
     }
 

@@ -50,9 +50,6 @@ impl Refusal {
     }
 
     pub const fn rate_limited(retry_after_ms: u64) -> Self {
-        Self {
-            retry_after_ms: Some(retry_after_ms),
-            ..Self::new(ErrorCode::RateLimited, "Rate limit exceeded")
-        }
+        Self { retry_after_ms: Some(retry_after_ms), ..Self::new(ErrorCode::RateLimited, "Rate limit exceeded") }
     }
 }

@@ -144,7 +144,9 @@ mod tests {
             assert_eq!(room.as_str(), good);
             assert_eq!(format!("{}:{}", room.kind().as_str(), room.id()), good);
         }
-        for bad in ["", "tab", "tab:", "tab:short", "bar:c12345678", "user:", "user:a b", "TAB:c12345678", "tab:c1234-5678"] {
+        for bad in
+            ["", "tab", "tab:", "tab:short", "bar:c12345678", "user:", "user:a b", "TAB:c12345678", "tab:c1234-5678"]
+        {
             assert!(RoomName::parse(bad).is_none(), "{bad}");
         }
     }

@@ -10,7 +10,7 @@ struct Pages;
 
 /// Scripts and styles from here alone; nothing may frame the page.
 const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self'; frame-ancestors 'none'";
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; frame-ancestors 'none'";
 
 /// A file of the front end; `None` where there is none.
 pub fn serve(path: &str) -> Option<HttpResponse> {

@@ -218,13 +218,15 @@ fn new_id() -> String {
 }
 
 fn item_json(item: &NewItem) -> Value {
-    let modifiers: Value = item.modifiers.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let modifiers: Value =
+        item.modifiers.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     json!({ "id": item.id, "name": item.name, "quantity": item.quantity, "modifiers": modifiers, "notes": item.notes, "status": "SENT" })
 }
 
 fn order_json(order: &OrderRow) -> Value {
     let item = |item: &OrderItem| {
-        let modifiers: Value = item.modifiers.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let modifiers: Value =
+            item.modifiers.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         json!({ "id": item.id, "name": item.name, "quantity": item.quantity, "modifiers": modifiers, "notes": item.notes, "status": item.status })
     };
     json!({

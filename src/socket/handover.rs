@@ -132,10 +132,8 @@ fn upgrade(server: &SocketServer, request: &Request, handshake: Handshake, strea
 
 /// The client's address behind the proxies that are trusted.
 pub fn peer_of(server: &SocketServer, headers: &HeaderMap, peer: Option<std::net::IpAddr>) -> Option<std::net::IpAddr> {
-    let forwarded: Vec<&str> = headers
-        .get_all(HeaderName::from_static("x-forwarded-for"))
-        .filter_map(|value| value.to_str().ok())
-        .collect();
+    let forwarded: Vec<&str> =
+        headers.get_all(HeaderName::from_static("x-forwarded-for")).filter_map(|value| value.to_str().ok()).collect();
     client_address(peer, &forwarded, &server.trusted_proxies)
 }
 

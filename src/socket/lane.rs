@@ -29,8 +29,7 @@ impl Lane {
 
     fn push(&self, text: &str) {
         let length = text.len() + MESSAGE.len() + HEADER;
-        self.connection
-            .push_lane(self.session, length, |out| frame::push_text(out, &[MESSAGE, text.as_bytes()]));
+        self.connection.push_lane(self.session, length, |out| frame::push_text(out, &[MESSAGE, text.as_bytes()]));
     }
 }
 

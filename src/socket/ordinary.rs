@@ -26,14 +26,7 @@ pub struct Ordinary {
 
 impl Ordinary {
     pub fn new(socket: SocketRef, link: Arc<Link>, max_queued: usize, slow: metrics::Counter) -> Self {
-        Self {
-            socket,
-            link,
-            early: Mutex::new(Some(Vec::new())),
-            acks: Mutex::default(),
-            max_queued,
-            slow,
-        }
+        Self { socket, link, early: Mutex::new(Some(Vec::new())), acks: Mutex::default(), max_queued, slow }
     }
 
     /// CONNECT has passed.

@@ -100,7 +100,12 @@ async fn get(server: &SocketServer, request: &HttpRequest, link: Option<Arc<Link
     }
 }
 
-async fn post(server: &SocketServer, request: &HttpRequest, payload: web::Payload, link: Option<Arc<Link>>) -> HttpResponse {
+async fn post(
+    server: &SocketServer,
+    request: &HttpRequest,
+    payload: web::Payload,
+    link: Option<Arc<Link>>,
+) -> HttpResponse {
     let limit = server.config.max_payload * 2;
     let body = match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(limit)).await {
         Ok(Ok(Ok(body))) => body,
@@ -157,7 +162,8 @@ async fn ask(server: &SocketServer, request: &HttpRequest, body: Bytes, link: Op
     let Ok(answer) = Service::call(&server.service, question).await;
     let (parts, body) = answer.into_parts();
     let Ok(body) = body.collect().await;
-    let content_type = parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let content_type =
+        parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     Answer {
         status: StatusCode::from_u16(parts.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         content_type,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use engineioxide::service::NotFoundService;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 use socketioxide::extract::{HttpExtension, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use engineioxide::service::NotFoundService;
 use socketioxide::service::SocketIoService;
 use socketioxide::socket::DisconnectReason;
 use socketioxide::{ParserConfig, SocketIo};
@@ -22,9 +22,9 @@ use super::ordinary::Ordinary;
 use super::origin::Origins;
 use super::worker::Worker;
 use crate::access::{Claim, TokenRefusal, Tokens};
+use crate::actors::Session;
 use crate::actors::messages::{Closed, Outlet};
 use crate::actors::session::{SessionSeed, SessionServices};
-use crate::actors::Session;
 use crate::config::{Config, SocketConfig};
 use crate::domain::Identity;
 use crate::store::StoreError;
@@ -47,13 +47,19 @@ const MAX_ATTACHMENTS: usize = 16;
 
 impl SocketServer {
     /// `draining` is set once the instance stops: nobody new is let in then.
-    pub fn new(config: &Config, tokens: Arc<Tokens>, services: Arc<SessionServices>, draining: Arc<AtomicBool>) -> Self {
+    pub fn new(
+        config: &Config,
+        tokens: Arc<Tokens>,
+        services: Arc<SessionServices>,
+        draining: Arc<AtomicBool>,
+    ) -> Self {
         let origins = Origins::new(config.server.allowed_origins.clone());
         let trusted_proxies = config.server.trusted_proxies.clone();
         let config = config.socket.clone();
         // Up to twice the limit a message gets an answer; past that its connection is closed.
         let max_message = config.max_payload * 2;
-        let parser = ParserConfig::common().max_incoming_binaries(MAX_ATTACHMENTS).max_incoming_binary_buf_size(max_message);
+        let parser =
+            ParserConfig::common().max_incoming_binaries(MAX_ATTACHMENTS).max_incoming_binary_buf_size(max_message);
         let (service, io) = SocketIo::builder()
             .with_parser(parser)
             .req_path("/socket.io")

@@ -35,7 +35,10 @@ where
     pub fn start(
         pool: Pool,
         timeout: Duration,
-        query: impl for<'a> Fn(&'a mut Connection, Vec<K>) -> BoxFuture<'a, Result<HashMap<K, V>, StoreError>> + Send + Sync + 'static,
+        query: impl for<'a> Fn(&'a mut Connection, Vec<K>) -> BoxFuture<'a, Result<HashMap<K, V>, StoreError>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         let (requests, mut queue) = mpsc::channel::<Request<K, V>>(Self::QUEUE);
         tokio::spawn(async move {

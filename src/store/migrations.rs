@@ -18,8 +18,6 @@ pub fn run(config: &DatabaseConfig) -> Result<Vec<String>, StoreError> {
         .map_err(|error| StoreError::Connection(error.to_string()))?;
     let busy_timeout = format!("PRAGMA busy_timeout = {}", config.timeout.as_millis());
     diesel::connection::SimpleConnection::batch_execute(&mut connection, &busy_timeout)?;
-    let applied = connection
-        .run_pending_migrations(SQLITE)
-        .map_err(|error| StoreError::Query(error.to_string()))?;
+    let applied = connection.run_pending_migrations(SQLITE).map_err(|error| StoreError::Query(error.to_string()))?;
     Ok(applied.iter().map(ToString::to_string).collect())
 }

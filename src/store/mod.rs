@@ -103,7 +103,9 @@ impl Store {
             users: Loader::start(readers.clone(), config.timeout, |connection, ids| {
                 queries::users(connection, ids).boxed()
             }),
-            tabs: Loader::start(readers.clone(), config.timeout, |connection, ids| queries::tabs(connection, ids).boxed()),
+            tabs: Loader::start(readers.clone(), config.timeout, |connection, ids| {
+                queries::tabs(connection, ids).boxed()
+            }),
             tables: Loader::start(readers.clone(), config.timeout, |connection, ids| {
                 queries::tables(connection, ids).boxed()
             }),
@@ -161,9 +163,15 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn set_kitchen_status(&self, _: &WriteTurn, id: &Cuid, status: KitchenStatus) -> Result<bool, StoreError> {
+    pub async fn set_kitchen_status(
+        &self,
+        _: &WriteTurn,
+        id: &Cuid,
+        status: KitchenStatus,
+    ) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.write(move |connection| async move { queries::set_kitchen_status(connection, &id, status).await }.boxed()).await
+        self.write(move |connection| async move { queries::set_kitchen_status(connection, &id, status).await }.boxed())
+            .await
     }
 
     /// Marks a user's own notification as read; `false` where that user has no such notification.
@@ -172,7 +180,8 @@ impl Store {
     /// [`StoreError`] where the database gives no answer.
     pub async fn read_notification(&self, user: &UserId, id: &UserId) -> Result<bool, StoreError> {
         let (user, id) = (user.clone(), id.clone());
-        self.write(move |connection| async move { queries::read_notification(connection, &user, &id).await }.boxed()).await
+        self.write(move |connection| async move { queries::read_notification(connection, &user, &id).await }.boxed())
+            .await
     }
 
     /// The venue's tabs with items that the kitchen has not delivered, oldest first.
@@ -197,7 +206,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn add_items(&self, _: &WriteTurn, tab: &Cuid, items: Vec<NewItem>) -> Result<(i32, i32, i32), StoreError> {
+    pub async fn add_items(
+        &self,
+        _: &WriteTurn,
+        tab: &Cuid,
+        items: Vec<NewItem>,
+    ) -> Result<(i32, i32, i32), StoreError> {
         let tab = tab.clone();
         self.write(move |connection| async move { queries::add_items(connection, &tab, &items).await }.boxed()).await
     }

@@ -120,13 +120,9 @@ pub async fn tabs(connection: &mut Connection, ids: Vec<Cuid>) -> Result<HashMap
 
 pub async fn tables(connection: &mut Connection, ids: Vec<Cuid>) -> Result<HashMap<Cuid, TableFacts>, StoreError> {
     let ids: Vec<&str> = ids.iter().map(Cuid::as_str).collect();
-    let rows: Vec<(String, String)> = tables::table
-        .filter(tables::id.eq_any(ids))
-        .select((tables::id, tables::venue_id))
-        .load(connection)
-        .await?;
-    let facts =
-        |(id, venue): &(String, String)| Some((Cuid::parse(id)?, TableFacts { venue: Cuid::parse(venue)? }));
+    let rows: Vec<(String, String)> =
+        tables::table.filter(tables::id.eq_any(ids)).select((tables::id, tables::venue_id)).load(connection).await?;
+    let facts = |(id, venue): &(String, String)| Some((Cuid::parse(id)?, TableFacts { venue: Cuid::parse(venue)? }));
     Ok(rows.iter().filter_map(facts).collect())
 }
 
@@ -143,7 +139,11 @@ pub async fn item(connection: &mut Connection, id: &Cuid) -> Result<Option<Store
     }))
 }
 
-pub async fn set_kitchen_status(connection: &mut Connection, id: &Cuid, status: KitchenStatus) -> Result<bool, StoreError> {
+pub async fn set_kitchen_status(
+    connection: &mut Connection,
+    id: &Cuid,
+    status: KitchenStatus,
+) -> Result<bool, StoreError> {
     #[derive(AsChangeset)]
     #[diesel(table_name = tab_items)]
     struct Change {
@@ -230,7 +230,11 @@ pub async fn open_tabs(connection: &mut Connection, venue: &Cuid) -> Result<Vec<
         .await?)
 }
 
-pub async fn add_items(connection: &mut Connection, tab: &Cuid, items: &[NewItem]) -> Result<(i32, i32, i32), StoreError> {
+pub async fn add_items(
+    connection: &mut Connection,
+    tab: &Cuid,
+    items: &[NewItem],
+) -> Result<(i32, i32, i32), StoreError> {
     let now = Utc::now().naive_utc();
     let rows: Vec<_> = items
         .iter()

@@ -72,10 +72,7 @@ impl Metrics {
 
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(
-                Matcher::Full("socket_event_duration_seconds".to_owned()),
-                &EVENT_DURATION_BUCKETS,
-            )
+            .set_buckets_for_metric(Matcher::Full("socket_event_duration_seconds".to_owned()), &EVENT_DURATION_BUCKETS)
             .expect("the list of buckets is not empty")
             .build_recorder();
         describe(&recorder);

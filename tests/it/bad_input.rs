@@ -40,7 +40,8 @@ fn wrong_payloads_name_the_field_at_fault() {
         ("constructor", json!({}), "event"),
     ] {
         let ack = driver.ask("chef", event, &payload);
-        let expected = json!({ "ok": false, "error": { "code": "INVALID_DATA", "message": "Invalid data", "field": field } });
+        let expected =
+            json!({ "ok": false, "error": { "code": "INVALID_DATA", "message": "Invalid data", "field": field } });
         assert_eq!(ack, expected, "{event} {payload}");
     }
     // Members that are not listed are ignored.
@@ -54,7 +55,10 @@ fn an_event_without_a_payload_or_an_acknowledgement_is_answered_by_event() {
     driver.connect(&instance, "chef", &token(CHEF));
     driver.call("emit", json!({ "client": "chef", "event": "tab:join", "args": [] }));
     let error = driver.wait("chef", "error", 0);
-    assert_eq!(error, json!({ "code": "INVALID_DATA", "message": "Invalid data", "field": "tabId", "event": "tab:join" }));
+    assert_eq!(
+        error,
+        json!({ "code": "INVALID_DATA", "message": "Invalid data", "field": "tabId", "event": "tab:join" })
+    );
     assert_alive(&driver, "chef");
 }
 
@@ -137,7 +141,11 @@ fn end_raw(driver: &Driver, name: &str) {
 #[test]
 fn what_is_no_packet_ends_the_connection() {
     let (instance, driver) = (instance(), Driver::node());
-    for (index, bad) in ["4x", "49", "x", "42", "42[", "42[1]", "42{}", "4", "42[\"a\",", "42[\"a\",]", "45x-[\"a\"]", "\u{0}"].iter().enumerate() {
+    for (index, bad) in
+        ["4x", "49", "x", "42", "42[", "42[1]", "42{}", "4", "42[\"a\",", "42[\"a\",]", "45x-[\"a\"]", "\u{0}"]
+            .iter()
+            .enumerate()
+    {
         let name = format!("raw{index}");
         raw_session(&driver, &instance, &name, &token(CHEF));
         driver.call("rawSend", json!({ "client": name, "text": bad }));
@@ -173,7 +181,10 @@ fn ten_thousand_rooms_are_too_many() {
     let asked: Vec<_> = (0..10_000)
         .map(|index| {
             let payload = json!({ "tabId": format!("ctabmany{index:06}") });
-            driver.begin("emit", json!({ "client": "chef", "event": "tab:join", "args": [payload], "ack": true, "timeoutMs": 60_000 }))
+            driver.begin(
+                "emit",
+                json!({ "client": "chef", "event": "tab:join", "args": [payload], "ack": true, "timeoutMs": 60_000 }),
+            )
         })
         .collect();
     for answer in asked {
@@ -205,7 +216,10 @@ fn the_rate_limit_counts_a_users_events_over_all_sessions_and_spares_the_backend
         assert_ne!(ack["error"]["code"], "RATE_LIMITED", "{index}: {ack}");
     }
     let ack = driver.ask("first", "tab:leave", &json!({ "tabId": GUESTS_TAB }));
-    assert_eq!((&ack["error"]["code"], &ack["error"]["message"]), (&json!("RATE_LIMITED"), &json!("Rate limit exceeded")));
+    assert_eq!(
+        (&ack["error"]["code"], &ack["error"]["message"]),
+        (&json!("RATE_LIMITED"), &json!("Rate limit exceeded"))
+    );
     let wait = ack["error"]["retryAfterMs"].as_u64().unwrap();
     assert!((1..=3_001).contains(&wait), "{wait}");
     for _ in 0..50 {

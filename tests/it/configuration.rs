@@ -73,7 +73,10 @@ fn production_logs_have_pinos_members_and_no_payload_and_no_token() {
     let id = driver.call("connect", request)["socketId"].as_str().unwrap().to_owned();
     driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO, "note": "a payload" }));
     let line: Value = serde_json::from_str(&program.line("socket_event")).unwrap();
-    assert_eq!((&line["type"], &line["event"], &line["level"]), (&json!("socket_event"), &json!("kitchen:join"), &json!(20)));
+    assert_eq!(
+        (&line["type"], &line["event"], &line["level"]),
+        (&json!("socket_event"), &json!("kitchen:join"), &json!(20))
+    );
     assert_eq!(line["socketId"], id);
     assert!(line["time"].as_u64().unwrap() > 1_600_000_000_000);
     let line: Value = serde_json::from_str(&program.line("\"msg\":\"connected\"")).unwrap();
@@ -103,7 +106,8 @@ fn sigterm_during_traffic_loses_no_accepted_publish() {
         );
         assert_eq!(answer["joined"], 20, "{answer}");
     }
-    let backend = json!({ "client": "backend", "url": url, "auth": { "token": SERVER_SECRET }, "transports": ["websocket"] });
+    let backend =
+        json!({ "client": "backend", "url": url, "auth": { "token": SERVER_SECRET }, "transports": ["websocket"] });
     driver.call("connect", backend);
     let publish = |start: usize| {
         let payload = json!({ "room": format!("kitchen:{BISTRO}"), "event": "e", "payload": { "n": 0 } });
@@ -129,8 +133,10 @@ fn sigterm_during_traffic_loses_no_accepted_publish() {
             driver.wait(&client, "$disconnect", 0);
             let ends: Vec<_> = driver.events(&client).into_iter().filter(|(event, _)| event == "$disconnect").collect();
             assert_eq!(ends[0].1[0], "transport close", "{client} comes back by itself: {ends:?}");
-            let numbers: Vec<u64> =
-                crate::support::event_args(&driver, &client, "e").iter().map(|payload| payload["n"].as_u64().unwrap()).collect();
+            let numbers: Vec<u64> = crate::support::event_args(&driver, &client, "e")
+                .iter()
+                .map(|payload| payload["n"].as_u64().unwrap())
+                .collect();
             assert!(numbers.iter().copied().eq(0..numbers.len() as u64), "{client} has a gap");
         }
     }
@@ -142,7 +148,10 @@ fn a_second_signal_ends_it_at_once() {
     let mut program = serve(folder.path(), &port, &[("DRAIN_SECS", "60")]);
     for name in ["a", "b", "c"] {
         let url = format!("http://127.0.0.1:{port}");
-        driver.call("connect", json!({ "client": name, "url": url, "auth": { "token": token(CHEF) }, "transports": ["websocket"] }));
+        driver.call(
+            "connect",
+            json!({ "client": name, "url": url, "auth": { "token": token(CHEF) }, "transports": ["websocket"] }),
+        );
     }
     program.signal("TERM");
     program.line("stopping");

@@ -25,12 +25,21 @@ fn wait_count(browser: &Driver, page: &str, selector: &str, count: usize) {
 fn a_ticket_goes_from_the_pos_to_the_kitchen_and_disappears_from_every_display() {
     let folder = tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let program = Program::start(folder.path(), &["serve", "--demo"], &[("HOST", "127.0.0.1"), ("PORT", &port), ("DRAIN_SECS", "1")]);
+    let program = Program::start(
+        folder.path(),
+        &["serve", "--demo"],
+        &[("HOST", "127.0.0.1"), ("PORT", &port), ("DRAIN_SECS", "1")],
+    );
     program.line("listening");
     let browser = Driver::browser();
     for display in ["first", "second"] {
         do_in(&browser, "open", display, json!({ "url": link(&program, "Kitchen display") }));
-        do_in(&browser, "waitFor", display, json!({ "selector": "[data-testid=connection-state][data-state=connected]", "state": "attached" }));
+        do_in(
+            &browser,
+            "waitFor",
+            display,
+            json!({ "selector": "[data-testid=connection-state][data-state=connected]", "state": "attached" }),
+        );
         wait_count(&browser, display, "[data-testid=ticket]", 0);
     }
     do_in(&browser, "open", "pos", json!({ "url": link(&program, "POS terminal") }));

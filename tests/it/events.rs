@@ -45,8 +45,10 @@ fn a_change_is_stored_and_a_change_in_place_is_not_broadcast_again() {
     driver.ask_ok("chef", "kitchen:bump", &json!({ "tabItemId": FRIES }));
     for client in ["chef", "server"] {
         driver.call("wait", json!({ "client": client, "event": "kitchen:order-updated", "count": 4 }));
-        let statuses: Vec<_> =
-            event_args(&driver, client, "kitchen:order-updated").iter().map(|update| update["status"].clone()).collect();
+        let statuses: Vec<_> = event_args(&driver, client, "kitchen:order-updated")
+            .iter()
+            .map(|update| update["status"].clone())
+            .collect();
         assert_eq!(statuses, ["IN_PROGRESS", "READY", "DELIVERED", "DELIVERED"], "{client}");
     }
 }

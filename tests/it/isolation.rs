@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::support::people::{
-    BISTRO, BISTRO_TABLE, BURGER, CHEF, DINER, DINER_TABLE, DINER_TAB, FIRED, GUEST, GUESTS_NOTE, GUESTS_TAB, LINE_COOK,
-    OTHER_CHEF, OWNER, SERVER, SOUP,
+    BISTRO, BISTRO_TABLE, BURGER, CHEF, DINER, DINER_TAB, DINER_TABLE, FIRED, GUEST, GUESTS_NOTE, GUESTS_TAB,
+    LINE_COOK, OTHER_CHEF, OWNER, SERVER, SOUP,
 };
 use crate::support::{Driver, Instance, SERVER_SECRET, token};
 
@@ -93,11 +93,8 @@ fn nobody_got_anothers(driver: &Driver) {
         driver.ask(who, "tab:leave", &json!({ "tabId": "cnosuchtabatall" }));
         let caught: Vec<Value> =
             crate::support::event_args(driver, who, "secret").iter().map(|payload| payload["of"].clone()).collect();
-        let expected: Vec<&String> = rooms
-            .iter()
-            .filter(|(_, members)| members.as_bytes()[index] == b'+')
-            .map(|(room, _)| room)
-            .collect();
+        let expected: Vec<&String> =
+            rooms.iter().filter(|(_, members)| members.as_bytes()[index] == b'+').map(|(room, _)| room).collect();
         assert_eq!(caught, expected.iter().map(|room| json!(room)).collect::<Vec<_>>(), "{who}");
     }
 }

@@ -36,7 +36,8 @@ fn imports_go_one_way() {
     let mut looked_at = 0;
     for file in files {
         let relative = file.strip_prefix(&root).unwrap();
-        let part = relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let part =
+            relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
         let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == part) else {
             assert!(["lib", "main", "app"].contains(&part.as_str()), "{part} has no place in the order");
             continue;
@@ -44,7 +45,8 @@ fn imports_go_one_way() {
         let text = fs::read_to_string(&file).unwrap();
         for line in text.lines().filter(|line| line.trim_start().starts_with("use crate::")) {
             looked_at += 1;
-            let imported = line.trim_start().trim_start_matches("use crate::").split([':', ';', ' ', '{']).next().unwrap();
+            let imported =
+                line.trim_start().trim_start_matches("use crate::").split([':', ';', ' ', '{']).next().unwrap();
             let fine = imported == part || allowed.contains(&imported);
             assert!(fine, "{} imports {imported}: {line}", relative.display());
         }

@@ -17,7 +17,11 @@ fn two_thousand_connect_and_join_in_one_moment() {
     );
     assert_eq!((&answer["connected"], &answer["joined"]), (&json!(2000), &json!(2000)), "{answer}");
     driver.connect(&instance, "backend", SERVER_SECRET);
-    driver.ask_ok("backend", "broadcast", &json!({ "room": format!("kitchen:{BISTRO}"), "event": "e", "payload": { "n": 1 } }));
+    driver.ask_ok(
+        "backend",
+        "broadcast",
+        &json!({ "room": format!("kitchen:{BISTRO}"), "event": "e", "payload": { "n": 1 } }),
+    );
     driver.call("waitAll", json!({ "prefix": "display", "event": "e", "count": 1, "timeoutMs": 30_000 }));
     driver.call("disconnectAll", json!({ "prefix": "display" }));
 }
@@ -45,7 +49,10 @@ fn publish(driver: &Driver, publisher: &str, start: usize, count: usize) -> crat
 }
 
 fn sequences(driver: &Driver, count: usize) -> Value {
-    driver.call("waitAll", json!({ "prefix": "display", "event": "kitchen:new-order", "count": count, "timeoutMs": 60_000 }));
+    driver.call(
+        "waitAll",
+        json!({ "prefix": "display", "event": "kitchen:new-order", "count": count, "timeoutMs": 60_000 }),
+    );
     driver.call("sequences", json!({ "prefix": "display", "event": "kitchen:new-order", "path": "n" }))
 }
 
@@ -146,7 +153,8 @@ fn a_client_that_does_not_read_is_let_go_and_slows_no_other() {
             "client": "backend", "event": "broadcast", "args": [payload], "counterPath": "payload.n", "count": 40, "start": start,
         });
         assert_eq!(driver.call("emitMany", request)["acked"], 40);
-        let caught_up = json!({ "prefix": "display", "event": "kitchen:new-order", "count": start + 40, "timeoutMs": 30_000 });
+        let caught_up =
+            json!({ "prefix": "display", "event": "kitchen:new-order", "count": start + 40, "timeoutMs": 30_000 });
         driver.call("waitAll", caught_up);
     }
     let seen = sequences(&driver, 2000);

@@ -68,10 +68,15 @@ fn a_locked_database_holds_up_nobody_else() {
     let mut lock = instance::connect(&instance.database);
     lock.batch_execute("BEGIN EXCLUSIVE").unwrap();
     let bump = json!({ "tabItemId": "citem000000000000000000001" });
-    let bumping = driver.begin("emit", json!({ "client": "chef", "event": "kitchen:bump", "args": [bump], "ack": true }));
+    let bumping =
+        driver.begin("emit", json!({ "client": "chef", "event": "kitchen:bump", "args": [bump], "ack": true }));
     // While the chef waits, others publish and are served.
     for round in 0..50 {
-        driver.ask_ok("backend", "broadcast", &json!({ "room": format!("kitchen:{BISTRO}"), "event": "e", "payload": round }));
+        driver.ask_ok(
+            "backend",
+            "broadcast",
+            &json!({ "room": format!("kitchen:{BISTRO}"), "event": "e", "payload": round }),
+        );
     }
     driver.call("wait", json!({ "client": "line", "event": "e", "count": 50 }));
     let ack = bumping.done()["ack"][0].clone();
@@ -104,7 +109,9 @@ fn a_database_that_is_gone_sends_clients_away_to_try_again() {
             (instance.metric(r#"expeditor_connect_refusals_total{cause="unavailable"}"#) >= 4.0).then_some(())
         });
         assert!(
-            event_args(&driver, &client(transport), "$connect_error").iter().all(|message| message != "Authentication failed"),
+            event_args(&driver, &client(transport), "$connect_error")
+                .iter()
+                .all(|message| message != "Authentication failed"),
             "the stock client would stay away"
         );
     }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::people::{BISTRO, BISTRO_TABLE, BURGER, CHEF, DINER, DINER_TABLE, DINER_TAB, GUEST, GUESTS_NOTE, GUESTS_TAB, SOUP};
+use crate::support::people::{
+    BISTRO, BISTRO_TABLE, BURGER, CHEF, DINER, DINER_TAB, DINER_TABLE, GUEST, GUESTS_NOTE, GUESTS_TAB, SOUP,
+};
 use crate::support::{Driver, Instance, SERVER_SECRET, token};
 
 #[test]
@@ -53,8 +55,20 @@ fn allowed(driver: &Driver) {
         ("chef", "kitchen:join", json!({ "venueId": BISTRO }), "kitchen:joined", json!({ "venueId": BISTRO })),
         ("chef", "table:join", json!({ "tableId": BISTRO_TABLE }), "table:joined", json!({ "tableId": BISTRO_TABLE })),
         ("guest", "tab:join", json!({ "tabId": GUESTS_TAB }), "tab:joined", json!({ "tabId": GUESTS_TAB })),
-        ("guest", "notification:read", json!({ "notificationId": GUESTS_NOTE }), "notification:read-success", json!({ "notificationId": GUESTS_NOTE })),
-        ("guest", "notification:read", json!({ "notificationId": GUESTS_NOTE }), "notification:read-success", json!({ "notificationId": GUESTS_NOTE })),
+        (
+            "guest",
+            "notification:read",
+            json!({ "notificationId": GUESTS_NOTE }),
+            "notification:read-success",
+            json!({ "notificationId": GUESTS_NOTE }),
+        ),
+        (
+            "guest",
+            "notification:read",
+            json!({ "notificationId": GUESTS_NOTE }),
+            "notification:read-success",
+            json!({ "notificationId": GUESTS_NOTE }),
+        ),
         ("chef", "kitchen:update-status", json!({ "tabItemId": BURGER, "status": "READY" }), "", Value::Null),
         ("chef", "kitchen:bump", json!({ "tabItemId": BURGER }), "kitchen:bumped", json!({ "tabItemId": BURGER })),
     ];
@@ -88,7 +102,11 @@ fn allowed(driver: &Driver) {
         driver.ask_ok("chef", event, &payload);
     }
     // Out of the room: the next event of the tab is for the guest alone.
-    driver.ask_ok("backend", "broadcast", &json!({ "room": format!("tab:{GUESTS_TAB}"), "event": "tab:closed", "payload": {} }));
+    driver.ask_ok(
+        "backend",
+        "broadcast",
+        &json!({ "room": format!("tab:{GUESTS_TAB}"), "event": "tab:closed", "payload": {} }),
+    );
     driver.wait("guest", "tab:closed", 0);
     driver.ask_ok("chef", "tab:leave", &json!({ "tabId": GUESTS_TAB }));
     assert!(crate::support::event_args(driver, "chef", "tab:closed").is_empty());
@@ -116,7 +134,11 @@ fn broadcast(driver: &Driver) {
     driver.call("wait", json!({ "client": "chef", "event": "tab:item-added", "count": 2 }));
     assert_eq!(crate::support::event_args(driver, "chef", "tab:status-changed"), [Value::Null]);
     // The user's room comes with connecting.
-    driver.ask_ok("backend", "broadcast", &json!({ "room": format!("user:{GUEST}"), "event": "notification:new", "payload": { "id": "x" } }));
+    driver.ask_ok(
+        "backend",
+        "broadcast",
+        &json!({ "room": format!("user:{GUEST}"), "event": "notification:new", "payload": { "id": "x" } }),
+    );
     assert_eq!(driver.wait("guest", "notification:new", 0), json!({ "id": "x" }));
 }
 
@@ -129,11 +151,23 @@ fn refused(driver: &Driver) {
         ("guest", "kitchen:join", json!({ "venueId": BISTRO }), "FORBIDDEN", "Not authorized for kitchen"),
         ("chef", "table:join", json!({ "tableId": DINER_TABLE }), "FORBIDDEN", "Access denied to table"),
         ("chef", "kitchen:join", json!({ "venueId": DINER }), "FORBIDDEN", "Not authorized for kitchen"),
-        ("chef", "kitchen:update-status", json!({ "tabItemId": SOUP, "status": "READY" }), "NOT_FOUND", "Order item not found"),
+        (
+            "chef",
+            "kitchen:update-status",
+            json!({ "tabItemId": SOUP, "status": "READY" }),
+            "NOT_FOUND",
+            "Order item not found",
+        ),
         ("chef", "kitchen:bump", json!({ "tabItemId": "cnosuchitematall" }), "NOT_FOUND", "Order item not found"),
         ("guest", "kitchen:bump", json!({ "tabItemId": BURGER }), "FORBIDDEN", "Not authorized for kitchen"),
         ("chef", "notification:read", json!({ "notificationId": GUESTS_NOTE }), "NOT_FOUND", "Notification not found"),
-        ("chef", "broadcast", json!({ "room": format!("tab:{GUESTS_TAB}"), "event": "x" }), "FORBIDDEN", "Unauthorized broadcast"),
+        (
+            "chef",
+            "broadcast",
+            json!({ "room": format!("tab:{GUESTS_TAB}"), "event": "x" }),
+            "FORBIDDEN",
+            "Unauthorized broadcast",
+        ),
         ("backend", "tab:join", json!({ "tabId": GUESTS_TAB }), "FORBIDDEN", "Access denied to tab"),
         ("backend", "broadcast", json!({ "room": "lobby", "event": "x" }), "INVALID_DATA", "Invalid data"),
         ("chef", "tab:leave", json!({ "tabId": 5 }), "INVALID_DATA", "Invalid data"),

@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 
 use super::state::RoomState;
 use crate::actors::messages::{
-    AddMember, Deliver, Enter, Entry, FindMembers, Leave, Member, Place, ProvokePanic, Resume, Retire,
-    RetireRoom, RoomEnded,
+    AddMember, Deliver, Enter, Entry, FindMembers, Leave, Member, Place, ProvokePanic, Resume, Retire, RetireRoom,
+    RoomEnded,
 };
 use crate::actors::publication::{Arrival, Part, Settlement};
 use crate::actors::{Audience, Registry, supervision};
@@ -90,7 +90,12 @@ impl Room {
         self.seed.audiences[audience_index].get_or_insert_with(|| audience.clone());
         self.state.enter(key, audience_index);
         entry.entered = true;
-        audience.do_send(AddMember { room: self.seed.name.clone(), key, outlet, reply: std::mem::take(&mut entry.reply) });
+        audience.do_send(AddMember {
+            room: self.seed.name.clone(),
+            key,
+            outlet,
+            reply: std::mem::take(&mut entry.reply),
+        });
     }
 
     fn leave(&mut self, leave: &Leave) {

@@ -183,10 +183,7 @@ impl Session {
             self.watch(subject, facts, ctx);
         }
         let success = Success::joined(&room);
-        let reply = Reply {
-            event: success.event_packet(),
-            ack: asked.ack.map(|ack| (ack, Arc::from(success.ack()))),
-        };
+        let reply = Reply { event: success.event_packet(), ack: asked.ack.map(|ack| (ack, Arc::from(success.ack()))) };
         self.count(&asked, EventStatus::Success);
         self.send_join(room, reply);
     }

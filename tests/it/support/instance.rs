@@ -56,8 +56,7 @@ impl Instance {
             actix_rt::System::new().block_on(app.run(stopped)).unwrap();
         });
         let (address, inside) = started.recv().unwrap();
-        let instance =
-            Self { address, database, inside, stop: Some(stop), running: Some(running), _folder: folder };
+        let instance = Self { address, database, inside, stop: Some(stop), running: Some(running), _folder: folder };
         eventually("the first worker", || instance.inside.services().map(drop));
         instance
     }

@@ -1,0 +1,30 @@
+// Bundles the pages into dist/, or the tests into dist-tests/.
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+const shared = { bundle: true, jsx: 'automatic', jsxImportSource: 'preact', logLevel: 'warning' };
+
+if (process.argv.includes('--tests')) {
+  rmSync('dist-tests', { recursive: true, force: true });
+  await build({
+    ...shared,
+    entryPoints: ['src/shared/tickets.test.ts'],
+    outdir: 'dist-tests',
+    outExtension: { '.js': '.mjs' },
+    format: 'esm',
+    platform: 'node',
+  });
+} else {
+  rmSync('dist', { recursive: true, force: true });
+  mkdirSync('dist');
+  await build({
+    ...shared,
+    entryPoints: ['src/kitchen/kitchen.tsx', 'src/pos/pos.tsx'],
+    entryNames: '[name]',
+    outdir: 'dist/assets',
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+  });
+  for (const page of ['kitchen', 'pos']) cpSync(`src/${page}/${page}.html`, `dist/${page}.html`);
+}
