@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(config.server.drain, Duration::from_secs(10));
         assert_eq!(config.server.allowed_origins, ["http://localhost:3000", "http://localhost:3001"]);
         assert_eq!(config.socket.ping_interval, Duration::from_secs(25));
-        assert_eq!(config.socket.ping_timeout, Duration::from_secs(60));
+        assert_eq!(config.socket.ping_timeout, Duration::from_mins(1));
         assert_eq!(config.socket.max_payload, 1_000_000);
         assert_eq!(config.limits.rate_points, 100);
         assert_eq!(config.limits.max_rooms_per_session, 64);

@@ -18,6 +18,9 @@ fn allow_if(allowed: bool, refusal: Refusal) -> Result<(), Refusal> {
 
 /// The tab's customer, the server who opened it, any active staff of its venue.
 /// A tab that is unknown is refused as another's is, so that ids cannot be probed.
+///
+/// # Errors
+/// `FORBIDDEN` to everybody else.
 pub fn enter_tab(identity: &Identity, tab: Option<&TabFacts>) -> Result<(), Refusal> {
     let related = |user: &UserFacts, tab: &TabFacts| {
         tab.customer.as_ref() == Some(&user.id) || tab.server == user.id || user.role_in(&tab.venue).is_some()
@@ -27,16 +30,25 @@ pub fn enter_tab(identity: &Identity, tab: Option<&TabFacts>) -> Result<(), Refu
 }
 
 /// Active staff of the venue.
+///
+/// # Errors
+/// `FORBIDDEN` to everybody else.
 pub fn enter_venue(identity: &Identity, venue: &Cuid) -> Result<(), Refusal> {
     allow_if(role_in(identity, venue).is_some(), VENUE_DENIED)
 }
 
 /// Active staff of the venue who work in its kitchen or run it.
+///
+/// # Errors
+/// `FORBIDDEN` to everybody else.
 pub fn enter_kitchen(identity: &Identity, venue: &Cuid) -> Result<(), Refusal> {
     allow_if(role_in(identity, venue).is_some_and(StaffRole::works_in_kitchen), KITCHEN_DENIED)
 }
 
 /// Active staff of the table's venue.
+///
+/// # Errors
+/// `FORBIDDEN` to everybody else.
 pub fn enter_table(identity: &Identity, table: Option<&TableFacts>) -> Result<(), Refusal> {
     let allowed = table.is_some_and(|table| role_in(identity, &table.venue).is_some());
     allow_if(allowed, TABLE_DENIED)
@@ -62,6 +74,9 @@ pub fn change_item(identity: &Identity, tab: &TabFacts, status: KitchenStatus) -
 pub const ITEM_NOT_FOUND: Refusal = Refusal::new(crate::domain::ErrorCode::NotFound, "Order item not found");
 
 /// The backend alone publishes.
+///
+/// # Errors
+/// `FORBIDDEN` to everybody else.
 pub fn publish(identity: &Identity) -> Result<(), Refusal> {
     allow_if(identity.is_system(), BROADCAST_DENIED)
 }

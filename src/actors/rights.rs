@@ -58,13 +58,13 @@ impl RightsMonitor {
             if failures > 0 {
                 tracing::warn!(failures, "rights could not be read again");
             }
-            monitor.schedule(ctx);
+            Self::schedule(ctx);
         });
         ctx.spawn(reading);
     }
 
     /// The next reading starts a period after the last one ended, so that a slow database is not asked twice at once.
-    fn schedule(&self, ctx: &mut Context<Self>) {
+    fn schedule(ctx: &mut Context<Self>) {
         // A second is left for the reading itself.
         ctx.run_later(PERIOD.saturating_sub(Duration::from_secs(1)), Self::read_again);
     }
@@ -82,7 +82,7 @@ impl Actor for RightsMonitor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.schedule(ctx);
+        Self::schedule(ctx);
     }
 }
 

@@ -146,6 +146,9 @@ impl Connection {
     }
 
     /// Whether this side has closed and all is written.
+    ///
+    /// # Errors
+    /// Those of the socket.
     pub fn poll_written(&self, context: &mut Context<'_>) -> io::Result<bool> {
         loop {
             self.write_some()?;

@@ -49,7 +49,7 @@ impl Intake {
     /// `None` where the arguments are no JSON.
     fn read(&self, value: &Value, ack: Option<i64>) -> Option<(Box<str>, EventPayload)> {
         let Value::Str(text, attachments) = value else { return None };
-        let attached: usize = attachments.iter().flatten().map(|attachment| attachment.len()).sum();
+        let attached: usize = attachments.iter().flatten().map(bytes::Bytes::len).sum();
         if size_on_wire(text, ack) + attached > self.max_payload {
             return Some((event_name(text), EventPayload::TooLarge));
         }

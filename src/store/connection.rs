@@ -21,7 +21,7 @@ pub async fn open(path: &Path, timeout: Duration, size: u32) -> Result<Pool, Sto
     // The file is there or the next query says so: no query is spent on asking first.
     config.recycling_method = RecyclingMethod::Fast;
     // A little less than the callers' deadline, so that the database gives up before its caller does.
-    let busy_timeout_ms = (timeout - timeout / 10).as_millis();
+    let busy_timeout_ms = timeout.checked_sub(timeout / 10).unwrap().as_millis();
     config.custom_setup = Box::new(move |url| {
         async move {
             let mut connection = Connection::establish(url).await?;

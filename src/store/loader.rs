@@ -66,7 +66,7 @@ where
     pub async fn find(&self, id: K) -> Answer<V> {
         let asking = async {
             let (caller, answer) = oneshot::channel();
-            let gone = |_| StoreError::Connection("the store has stopped".to_owned());
+            let gone = |()| StoreError::Connection("the store has stopped".to_owned());
             self.requests.send((id, caller)).await.map_err(|_| gone(()))?;
             answer.await.map_err(|_| gone(()))?
         };

@@ -106,7 +106,7 @@ fn a_database_that_is_gone_sends_clients_away_to_try_again() {
     let client = |transport: &str| format!("{transport}0");
     for transport in ["websocket", "polling"] {
         crate::support::eventually("it was sent away", || {
-            (instance.metric(r#"expeditor_connect_refusals_total{cause="unavailable"}"#) >= 4.0).then_some(())
+            (instance.metric(r#"expeditor_connect_refusals_total{cause="unavailable"}"#) >= 4).then_some(())
         });
         assert!(
             event_args(&driver, &client(transport), "$connect_error")

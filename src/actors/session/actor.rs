@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use chrono::{SecondsFormat, Utc};
@@ -341,15 +341,12 @@ impl Session {
 
     fn end_with_token(&mut self, ctx: &mut Context<Self>) {
         let Some(expires_at) = self.expires_at else { return };
-        match expires_at.duration_since(SystemTime::now()) {
+        if let Ok(left) = expires_at.duration_since(SystemTime::now()) {
             // Timers have a farthest end; a token that outlives it is looked at again then.
-            Ok(left) => {
-                ctx.run_later(left.min(std::time::Duration::from_hours(24)), Self::end_with_token);
-            }
-            Err(_) => {
-                self.member.outlet.push_event(&error_packet(&Self::EXPIRED, "connect", None));
-                self.end("the token expired", ctx);
-            }
+            ctx.run_later(left.min(Duration::from_hours(24)), Self::end_with_token);
+        } else {
+            self.member.outlet.push_event(&error_packet(&Self::EXPIRED, "connect", None));
+            self.end("the token expired", ctx);
         }
     }
 }

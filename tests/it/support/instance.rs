@@ -89,22 +89,17 @@ impl Instance {
         (status, serde_json::from_str(&body).unwrap())
     }
 
-    /// The value of a metric's line, such as `socket_events_total{event="broadcast",status="success"}`.
-    pub fn metric(&self, line: &str) -> f64 {
+    /// The value of a counter's line, such as `socket_events_total{event="broadcast",status="success"}`.
+    pub fn metric(&self, line: &str) -> u64 {
         let text = self.services().metrics.render();
         let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.strip_prefix(' '));
-        found.map_or(0.0, |value| value.parse().unwrap())
+        found.map_or(0, |value| value.parse().unwrap())
     }
 
     pub fn execute(&self, sql: &str) {
         let mut connection = connect(&self.database);
         connection.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
         connection.batch_execute(sql).unwrap();
-    }
-
-    /// Stops it as a signal would, and waits until it has.
-    pub fn stop(mut self) {
-        self.halt();
     }
 
     fn halt(&mut self) {
