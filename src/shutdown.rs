@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::actors::messages::Drain;
 use crate::actors::session::Directory;
@@ -26,13 +26,12 @@ pub async fn drain(directory: &Directory, draining: &AtomicBool, limit: Duration
         sleep_until(began + spread * index / count).await;
         session.do_send(Drain);
     }
-    let deadline = began + limit;
-    while !directory.is_empty() && Instant::now() < deadline {
-        // A session that came in while the door was closing is not on the list.
-        for session in directory.in_order_of_leaving() {
-            session.do_send(Drain);
-        }
-        sleep(Duration::from_millis(20)).await;
+    // Sessions that came in while the door was closing are not on the list.
+    for session in directory.in_order_of_leaving() {
+        session.do_send(Drain);
     }
-    tracing::info!(left = directory.len(), "stopped");
+    if timeout_at(began + limit, directory.emptied()).await.is_err() {
+        tracing::warn!(left = directory.len(), "some sessions did not end in time");
+    }
+    tracing::info!("stopped");
 }

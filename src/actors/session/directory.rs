@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::Addr;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::Session;
 use crate::actors::messages::SessionKey;
@@ -19,6 +20,7 @@ struct Listed {
 pub struct Directory {
     next: AtomicU64,
     sessions: Mutex<HashMap<SessionKey, Listed>>,
+    empty: Notify,
 }
 
 impl Directory {
@@ -31,7 +33,11 @@ impl Directory {
     }
 
     pub fn remove(&self, key: SessionKey) {
-        self.sessions.lock().remove(&key);
+        let mut sessions = self.sessions.lock();
+        sessions.remove(&key);
+        if sessions.is_empty() {
+            self.empty.notify_one();
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -40,6 +46,13 @@ impl Directory {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Resolves once there is no session. For one waiter.
+    pub async fn emptied(&self) {
+        while !self.is_empty() {
+            self.empty.notified().await;
+        }
     }
 
     /// All sessions; the backend's last, so that what it still publishes finds the others.

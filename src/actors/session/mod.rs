@@ -2,7 +2,9 @@
 
 mod access;
 mod actor;
+mod commands;
 mod directory;
+mod rights;
 mod state;
 
 pub use actor::{Session, SessionSeed, SessionServices};
