@@ -76,7 +76,7 @@ fn serve_client(index: usize, clients: &mut Slab<Client>, rooms: &mut HashMap<St
         if payload.starts_with(b"40") {
             send_raw(&mut clients[index], &text(br#"40{"sid":"x"}"#));
         } else if payload.starts_with(b"420") {
-            let tab = String::from_utf8_lossy(&payload[payload.len() - 16..payload.len() - 2]).into_owned();
+            let tab = String::from_utf8_lossy(&payload[payload.len() - 17..payload.len() - 3]).into_owned();
             rooms.entry(tab).or_default().push(index);
             send_raw(&mut clients[index], &text(br#"430[{"ok":true}]"#));
         } else if payload.starts_with(b"42[") {

@@ -59,6 +59,8 @@ pub struct Load {
     tokens: Vec<String>,
     buffer: Vec<u8>,
     frame: Vec<u8>,
+    /// Clients that something was put together for in this turn.
+    unwritten: Vec<usize>,
 }
 
 impl Load {
@@ -82,6 +84,7 @@ impl Load {
             tokens: (0..count).map(|index| restaurant.token(index).to_owned()).collect(),
             buffer: vec![0; 1 << 20],
             frame: Vec::new(),
+            unwritten: Vec::new(),
         };
         for index in 0..=count {
             let room = (index < count).then_some(index % rooms);
@@ -184,12 +187,19 @@ impl Load {
         self.frame.extend_from_slice(&[0; 4]);
         self.frame.extend_from_slice(payload);
         let client = &mut self.clients[index];
+        // Written once with whatever else this turn sends to the same client.
+        if client.unsent.is_empty() {
+            self.unwritten.push(index);
+        }
         client.unsent.extend_from_slice(&self.frame);
-        write(client)
+        Ok(())
     }
 
     /// Waits for the sockets and serves them once.
     fn turn(&mut self, wait: Duration) -> anyhow::Result<()> {
+        for index in std::mem::take(&mut self.unwritten) {
+            write(&mut self.clients[index])?;
+        }
         let mut events = Events::with_capacity(1024);
         // A wait in whole milliseconds would be too coarse for an even rate.
         let wait = if wait < Duration::from_millis(1) { Duration::ZERO } else { wait };
