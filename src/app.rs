@@ -19,7 +19,7 @@ use anyhow::{Context, anyhow};
 
 use crate::access::{RateLimit, Tokens};
 use crate::actors::messages::AudienceStarted;
-use crate::actors::session::{Directory, SessionServices};
+use crate::actors::session::{Directory, PublishIds, SessionServices};
 use crate::actors::{Audience, Registry, RightsMonitor, supervision};
 use crate::config::{Config, DatabaseConfig};
 use crate::http::{self, HttpState, demo::Demo};
@@ -161,6 +161,7 @@ impl House {
             metrics,
             directory: directory.clone(),
             max_rooms: config.limits.max_rooms_per_session,
+            publish_ids: PublishIds::default(),
         });
         let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone());
         keep_up(services.clone());

@@ -55,7 +55,8 @@ struct Handshake {
 pub async fn hand_over(server: &SocketServer, request: Request, framed: Framed<TcpStream, h1::Codec>) {
     let parts = framed.into_parts();
     match check(server, &request) {
-        Ok(handshake) => upgrade(server, &request, handshake, parts.io, parts.read_buf.freeze()),
+        // Copied, though nearly always empty: a slice would keep the request's whole 8 KiB buffer for the connection's life.
+        Ok(handshake) => upgrade(server, &request, handshake, parts.io, Bytes::copy_from_slice(&parts.read_buf)),
         Err(refusal) => refuse(parts.io, &refusal).await,
     }
 }

@@ -2,6 +2,7 @@
 //! event stands in `commands.rs`, how its rights end in `rights.rs`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use actix::prelude::*;
@@ -28,6 +29,26 @@ pub struct SessionServices {
     pub metrics: Arc<Metrics>,
     pub directory: Arc<Directory>,
     pub max_rooms: usize,
+    pub publish_ids: PublishIds,
+}
+
+/// Names for publishes whose publisher chose none: unique over instances and restarts.
+pub struct PublishIds {
+    instance: String,
+    next: AtomicU64,
+}
+
+impl Default for PublishIds {
+    fn default() -> Self {
+        Self { instance: cuid::cuid2(), next: AtomicU64::new(0) }
+    }
+}
+
+impl PublishIds {
+    pub fn next(&self) -> Box<str> {
+        // A cuid for each would cost a hash and big-number arithmetic, 2 % of a small room's fan-out.
+        format!("{}-{}", self.instance, self.next.fetch_add(1, Ordering::Relaxed)).into()
+    }
 }
 
 /// What makes a session this one.

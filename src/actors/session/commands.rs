@@ -143,7 +143,7 @@ impl Session {
     }
 
     fn publish(&self, request: PublishRequest, asked: Asked, ctx: &Context<Self>) {
-        let id = request.id.unwrap_or_else(|| cuid::cuid2().into());
+        let id = request.id.unwrap_or_else(|| self.services.publish_ids.next());
         let session = ctx.address().recipient();
         self.services.registry.do_send(Publish {
             rooms: request.rooms,

@@ -7,5 +7,5 @@ mod directory;
 mod rights;
 mod state;
 
-pub use actor::{Session, SessionSeed, SessionServices};
+pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
 pub use directory::Directory;
