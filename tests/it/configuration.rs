@@ -81,8 +81,11 @@ fn production_logs_have_pinos_members_and_no_payload_and_no_token() {
     assert!(line["time"].as_u64().unwrap() > 1_600_000_000_000);
     let line: Value = serde_json::from_str(&program.line("\"msg\":\"connected\"")).unwrap();
     assert_eq!((&line["level"], &line["user"]), (&json!(30), &json!(CHEF)));
+    let check = || run(folder.path(), &["healthcheck"], &[("HOST", "127.0.0.1"), ("PORT", &port)]).status.success();
+    assert!(check(), "the server is ready");
     program.signal("TERM");
     assert_eq!(program.exit_code(), Some(0));
+    assert!(!check(), "the server is gone");
     let log: Vec<String> = program.lines().into_iter().filter(|line| line.starts_with('{')).collect();
     assert!(!log.is_empty());
     for line in log {

@@ -74,9 +74,11 @@ fn a_thousand_events_reach_a_room_of_two_hundred_in_order() {
 
 #[test]
 fn three_publishers_are_seen_in_one_order_by_all_on_several_workers() {
-    for workers in ["1", "3"] {
+    for (workers, displays, transports) in
+        [("1", 200, ["websocket"]), ("3", 200, ["websocket"]), ("3", 30, ["polling"])]
+    {
         let (instance, driver) = (Instance::with(&[("WORKERS", workers)]), Driver::node());
-        join_kitchen(&driver, &instance, 200, &["websocket"]);
+        join_kitchen(&driver, &instance, displays, &transports);
         for name in ["a", "b", "c"] {
             driver.connect(&instance, name, SERVER_SECRET);
         }
@@ -87,7 +89,7 @@ fn three_publishers_are_seen_in_one_order_by_all_on_several_workers() {
             .collect();
         publishing.into_iter().for_each(|pending| assert_eq!(pending.done()["acked"], 400));
         let seen = sequences(&driver, 1200);
-        assert_eq!(seen["distinctOrders"], 1, "{workers} workers");
+        assert_eq!(seen["distinctOrders"], 1, "{workers} workers, {transports:?}");
         assert_eq!((&seen["lengths"]["max"], &seen["duplicates"]), (&json!(1200), &json!(0)));
         let order: Vec<u64> = seen["orders"][0].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
         for publisher in 0..3 {

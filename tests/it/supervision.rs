@@ -1,5 +1,7 @@
 //! Rooms that panic, and rooms that go.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expeditor::actors::messages::ProvokePanic;
@@ -9,12 +11,43 @@ use serde_json::json;
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
 
+/// What the service logs in this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn start() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::WARN);
+        subscriber.with_writer(move || writer.clone()).init();
+        log
+    }
+
+    fn lines(&self, text: &str) -> Vec<String> {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+}
+
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
 }
 
 #[test]
 fn a_room_panics_in_the_middle_of_a_thousand_events() {
+    let log = Log::start();
     let (instance, driver) = (Instance::start(), Driver::node());
     let answer = driver.call(
         "connectMany",
@@ -48,6 +81,9 @@ fn a_room_panics_in_the_middle_of_a_thousand_events() {
     for error in answer["errors"].as_array().unwrap() {
         assert_eq!(error["error"]["code"], "INTERNAL", "{error}");
     }
+    let lines = log.lines("panicked");
+    assert_eq!(lines.len(), 3, "one line for each panic: {lines:?}");
+    assert!(lines[0].contains(&kitchen()) && lines[0].contains("provoked by a test"), "{lines:?}");
     // The sessions are still there, and still subscribed.
     driver.ask_ok("backend", "broadcast", &json!({ "room": kitchen(), "event": "after", "payload": {} }));
     driver.call("waitAll", json!({ "prefix": "display", "event": "after", "count": 1 }));

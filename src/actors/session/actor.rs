@@ -16,7 +16,7 @@ use crate::actors::messages::{
     RightsChanged, Subject, UnwatchRights, WatchRights,
 };
 use crate::actors::{Audience, Registry, RightsMonitor};
-use crate::domain::{ErrorCode, Identity, Refusal, RoomName, packet};
+use crate::domain::{ErrorCode, Identity, Refusal, RoomKind, RoomName, packet};
 use crate::store::Store;
 use crate::telemetry::{EventStatus, Metrics};
 
@@ -182,6 +182,11 @@ impl Handler<JoinFailed> for Session {
 
     fn handle(&mut self, message: JoinFailed, _: &mut Self::Context) {
         let JoinFailed { room, ack } = message;
+        if room.kind() == RoomKind::User {
+            // A session without its user's room would miss notifications in silence; the client comes back to a whole one.
+            self.member.outlet.close(Closing::Transport);
+            return;
+        }
         let event = room.kind().join_event().unwrap_or_default();
         if let Some(Some(subject)) = self.state.leave(&room) {
             self.unwatch(subject);
