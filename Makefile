@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients chromium schema
+.PHONY: help run test lint web clients chromium bench schema
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -42,6 +42,11 @@ chromium:
 	@command -v chromium >/dev/null || { echo "installing Chromium"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; }
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+bench: ## Measures it beside its peers and writes bench/RESULTS.md; takes some minutes
+	cargo build --release
+	cd bench/peers && npm ci --no-audit --no-fund --loglevel=error
+	cd bench && cargo run --release
 
 schema: ## src/schema.rs from the migrations; needs diesel_cli with its sqlite feature
 	rm -f target/schema.db

@@ -19,9 +19,22 @@ use crate::telemetry::Metrics;
 
 struct Entry {
     room: Addr<Room>,
+    life: Life,
+}
+
+/// One life of a room of some name, from its start to its retirement or failure.
+struct Life {
     generation: u64,
-    /// Messages sent to this room in this life.
+    /// Messages sent to the room in this life.
     sent: u64,
+}
+
+impl Life {
+    /// Whether a room that asks to go may: not where something is on its way to it, nor
+    /// where the asking is an earlier life's. It asks again once it is idle again.
+    fn may_end(&self, generation: u64, handled: u64) -> bool {
+        self.generation == generation && self.sent == handled
+    }
 }
 
 pub struct Registry {
@@ -51,7 +64,7 @@ impl Registry {
             self.start_room(name.clone(), dead == Some(true), ctx);
         }
         let entry = self.rooms.get_mut(name).expect("it was just started");
-        entry.sent += 1;
+        entry.life.sent += 1;
         entry
     }
 
@@ -66,7 +79,7 @@ impl Registry {
             restarted,
             idle: self.idle,
         });
-        self.rooms.insert(name, Entry { room, generation, sent: 0 });
+        self.rooms.insert(name, Entry { room, life: Life { generation, sent: 0 } });
         self.metrics.set_rooms(self.rooms.len());
     }
 }
@@ -120,8 +133,7 @@ impl Handler<RetireRoom> for Registry {
 
     fn handle(&mut self, message: RetireRoom, _: &mut Self::Context) {
         let Some(entry) = self.rooms.get(&message.room) else { return };
-        // Something is on its way to it: it will ask again once that is done.
-        if entry.generation != message.generation || entry.sent != message.handled {
+        if !entry.life.may_end(message.generation, message.handled) {
             return;
         }
         entry.room.do_send(Retire);
@@ -135,7 +147,7 @@ impl Handler<RoomEnded> for Registry {
 
     fn handle(&mut self, message: RoomEnded, ctx: &mut Self::Context) {
         let Some(panic) = message.panic else { return };
-        let current = self.rooms.get(&message.room).is_some_and(|entry| entry.generation == message.generation);
+        let current = self.rooms.get(&message.room).is_some_and(|entry| entry.life.generation == message.generation);
         if current {
             self.start_room(message.room.clone(), true, ctx);
         }
@@ -150,5 +162,18 @@ impl Handler<ProvokePanic> for Registry {
     fn handle(&mut self, message: ProvokePanic, ctx: &mut Self::Context) {
         let name = message.room.clone();
         self.room(&name, ctx).room.do_send(message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_goes_only_when_nothing_is_on_its_way_to_it() {
+        let life = Life { generation: 7, sent: 3 };
+        assert!(life.may_end(7, 3));
+        assert!(!life.may_end(7, 2), "one message has not been handled");
+        assert!(!life.may_end(6, 3), "an earlier life asked");
     }
 }

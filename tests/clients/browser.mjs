@@ -1,10 +1,12 @@
 // A real Chromium, page by page.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
-import { serve } from './jsonlines.mjs';
+import { Failure, serve } from './jsonlines.mjs';
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: [
+    '--headless=new',
     '--no-sandbox',
     '--disable-gpu',
     '--disable-quic',
@@ -23,32 +25,57 @@ function page(name) {
   return found;
 }
 
-serve({
-  async open({ page: name, url, width = 1280, height = 800 }) {
-    const context = await browser.newContext({ viewport: { width, height } });
-    const view = await context.newPage();
-    const errors = [];
-    view.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-    view.on('pageerror', (error) => errors.push(String(error)));
-    pages.set(name, { context, view, errors });
-    await view.goto(url);
-  },
-  async waitFor({ page: name, selector, state = 'visible', count, timeoutMs = 10_000 }) {
-    const { view } = page(name);
-    if (count === undefined) return void (await view.waitForSelector(selector, { state, timeout: timeoutMs }));
-    const matches = ([css, expected]) => document.querySelectorAll(css).length === expected;
-    await view.waitForFunction(matches, [selector, count], { timeout: timeoutMs });
-  },
-  click: async ({ page: name, selector }) => void (await page(name).view.click(selector)),
-  fill: async ({ page: name, selector, text }) => void (await page(name).view.fill(selector, text)),
-  text: async ({ page: name, selector }) => ({ text: await page(name).view.innerText(selector) }),
+function view(name) {
+  return page(name).view;
+}
+
+async function open({ page: name, url, width = 1280, height = 800 }) {
+  if (pages.has(name)) await close({ page: name });
+  const context = await browser.newContext({ viewport: { width, height } });
+  const opened = await context.newPage();
+  const errors = [];
+  opened.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  opened.on('pageerror', (error) => errors.push(String(error)));
+  pages.set(name, { context, view: opened, errors });
+  await opened.goto(url);
+}
+
+async function close({ page: name }) {
+  const { context } = page(name);
+  pages.delete(name);
+  await context.close();
+}
+
+async function waitForCount(locator, expected, timeoutMs) {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const count = await locator.count();
+    if (count === expected) return;
+    if (performance.now() > deadline) throw new Failure('timeout', { count });
+    await sleep(25);
+  }
+}
+
+async function waitFor({ page: name, selector, state = 'visible', count, timeoutMs = 10_000 }) {
+  if (count !== undefined) await waitForCount(view(name).locator(selector), count, timeoutMs);
+  else await view(name).waitForSelector(selector, { state, timeout: timeoutMs });
+}
+
+const operations = {
+  open,
+  waitFor,
+  click: async ({ page: name, selector }) => void (await view(name).click(selector)),
+  fill: async ({ page: name, selector, text }) => void (await view(name).fill(selector, text)),
+  text: async ({ page: name, selector }) => ({ text: await view(name).innerText(selector) }),
   attribute: async ({ page: name, selector, name: attribute }) => ({
-    value: await page(name).view.getAttribute(selector, attribute),
+    value: await view(name).getAttribute(selector, attribute),
   }),
-  count: async ({ page: name, selector }) => ({ count: await page(name).view.locator(selector).count() }),
-  evaluate: async ({ page: name, script }) => ({ value: await page(name).view.evaluate(script) }),
+  count: async ({ page: name, selector }) => ({ count: await view(name).locator(selector).count() }),
+  evaluate: async ({ page: name, script }) => ({ value: await view(name).evaluate(script) }),
   offline: async ({ page: name, offline }) => void (await page(name).context.setOffline(offline)),
-  screenshot: async ({ page: name, path }) => void (await page(name).view.screenshot({ path })),
+  screenshot: async ({ page: name, path }) => void (await view(name).screenshot({ path })),
   errors: ({ page: name }) => ({ errors: page(name).errors }),
-  close: async ({ page: name }) => void (await page(name).context.close()),
-});
+  close,
+};
+
+serve(operations, () => browser.close());

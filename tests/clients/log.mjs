@@ -6,35 +6,42 @@ export class EventLog {
   #waiting = new Set();
 
   add(event, args) {
-    this.#events.push({ seq: this.#events.length, event, args });
-    for (const check of [...this.#waiting]) check();
+    const entry = { seq: this.#events.length, event, args };
+    this.#events.push(entry);
+    for (const offer of this.#waiting) offer(entry);
   }
 
   since(from = 0, event) {
-    return this.#events.slice(from).filter((entry) => !event || entry.event === event);
+    return this.#events.slice(from).filter((entry) => event === undefined || entry.event === event);
   }
 
   // Resolves once there are `count` events that match.
   wait({ event, count = 1, from = 0, match, timeoutMs = 5000 }) {
+    const wanted = (entry) =>
+      entry.seq >= from && (event === undefined || entry.event === event) && contains(entry.args[0], match);
+    const found = this.#events.filter(wanted).slice(0, count);
+    const outcome = () => ({ events: found, next: found.length > 0 ? found.at(-1).seq + 1 : from });
+    if (found.length >= count) return Promise.resolve(outcome());
     return new Promise((resolve, reject) => {
-      const finish = (settle, value) => {
+      const stop = () => {
         clearTimeout(timer);
-        this.#waiting.delete(check);
-        settle(value);
+        this.#waiting.delete(offer);
       };
-      const check = () => {
-        const found = this.since(from, event).filter((entry) => contains(entry.args[0], match));
+      // Looks at each new event once: hundreds of clients wait for thousands of events.
+      const offer = (entry) => {
+        if (!wanted(entry)) return;
+        found.push(entry);
         if (found.length < count) return;
-        const events = found.slice(0, count);
-        finish(resolve, { events, next: (events.at(-1)?.seq ?? from - 1) + 1 });
+        stop();
+        resolve(outcome());
       };
-      const fail = () => {
+      const giveUp = () => {
+        stop();
         const last = this.#events.slice(-10).map((entry) => entry.event);
-        finish(reject, new Failure('timeout', { event, seen: this.since(from, event).length, last }));
+        reject(new Failure('timeout', { event, seen: found.length, last }));
       };
-      const timer = setTimeout(fail, timeoutMs);
-      this.#waiting.add(check);
-      check();
+      const timer = setTimeout(giveUp, timeoutMs);
+      this.#waiting.add(offer);
     });
   }
 }
@@ -42,5 +49,6 @@ export class EventLog {
 function contains(actual, expected) {
   if (expected === undefined) return true;
   if (typeof expected !== 'object' || expected === null) return actual === expected;
-  return Object.entries(expected).every(([key, value]) => contains(actual?.[key], value));
+  if (typeof actual !== 'object' || actual === null) return false;
+  return Object.entries(expected).every(([key, value]) => contains(actual[key], value));
 }

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use expeditor::actors::messages::ProvokePanic;
-use expeditor::domain::RoomName;
+use expeditor::actors::messages::{ProvokePanic, Publish};
+use expeditor::actors::publication::Receipt;
+use expeditor::domain::{ErrorCode, EventPacket, RoomName};
 use serde_json::json;
 
 use crate::support::people::{BISTRO, CHEF};
@@ -93,6 +94,36 @@ fn a_room_panics_in_the_middle_of_a_thousand_events() {
     assert_eq!((&seen["distinctOrders"], &seen["ordered"], &seen["duplicates"]), (&json!(1), &json!(true), &json!(0)));
     assert_eq!(seen["lengths"]["max"].as_u64().unwrap(), acked);
     driver.call("disconnectAll", json!({ "prefix": "display" }));
+}
+
+#[test]
+fn publishes_that_wait_in_a_room_that_panics_are_answered() {
+    let instance = Instance::start();
+    let registry = &instance.services().registry;
+    let (room, neighbour) = (RoomName::parse(&kitchen()).unwrap(), RoomName::parse("user:someone").unwrap());
+    let mut lost = 0;
+    for round in 0..20 {
+        registry.do_send(ProvokePanic { room: room.clone() });
+        let answers: Vec<_> = (0..50)
+            .map(|index| {
+                let (receipt, answer) = Receipt::for_caller(format!("{round}-{index}").into());
+                // Every other one goes to a room that does not fail, too: then it has no place there either.
+                let rooms = if index % 2 == 0 { vec![room.clone()] } else { vec![neighbour.clone(), room.clone()] };
+                registry.do_send(Publish { rooms, packet: EventPacket::of("e", &index), receipt });
+                answer
+            })
+            .collect();
+        for answer in answers {
+            match answer.blocking_recv().expect("every publish is answered") {
+                Ok(_) => {}
+                Err(refusal) => {
+                    assert_eq!(refusal.code, ErrorCode::Internal);
+                    lost += 1;
+                }
+            }
+        }
+    }
+    assert!(lost > 0, "some were waiting in the mailbox");
 }
 
 #[test]
