@@ -16,6 +16,7 @@ use actix_service::{ServiceFactory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::web;
 use anyhow::{Context, anyhow};
+use socket2::{Domain, Socket, Type};
 
 use crate::access::{RateLimit, Tokens};
 use crate::actors::messages::AudienceStarted;
@@ -31,6 +32,8 @@ use crate::telemetry::Metrics;
 
 /// How long a room stays that nobody is in.
 const ROOM_IDLE: Duration = Duration::from_mins(1);
+/// Handshakes that may wait to be accepted; the system may allow fewer (`net.core.somaxconn`).
+const BACKLOG: i32 = 8192;
 /// How often tables that grow with use are swept.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -76,8 +79,7 @@ impl App {
         }
         let store = Store::open(&config.database).context("DATABASE_URL: the database cannot be opened")?;
         let address = SocketAddr::new(config.server.host, config.server.port);
-        let listener =
-            TcpListener::bind(address).map_err(|error| anyhow!("PORT: cannot listen on {address}: {error}"))?;
+        let listener = listen(address).map_err(|error| anyhow!("PORT: cannot listen on {address}: {error}"))?;
         Ok(Self { config, store, listener, demo, room_idle: ROOM_IDLE, house: Arc::default() })
     }
 
@@ -136,7 +138,6 @@ impl App {
         let server = actix_server::Server::build()
             .workers(workers)
             .disable_signals()
-            .backlog(4096)
             .max_concurrent_connections(usize::MAX)
             .listen("expeditor", listener, factory)?;
         Ok(server.run())
@@ -232,6 +233,17 @@ fn cors(allowed: &[String]) -> Cors {
         .block_on_origin_mismatch(false)
         .max_age(3600);
     allowed.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// The standard library's own listener queues 128 handshakes; what comes in the same moment
+/// past them is dropped by the kernel, and tries again a second later.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A port whose last connections are still being forgotten can be taken again at once.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Applies the migrations that an embedded database lacks: nobody else would.

@@ -1,12 +1,23 @@
 //! Who may enter a room and change a ticket: pure decisions over facts that the caller has read.
 
-use crate::domain::{Cuid, Identity, KitchenStatus, Refusal, StaffRole, TabFacts, TableFacts, UserFacts};
+use crate::domain::{Cuid, Identity, KitchenStatus, Refusal, RoomKind, StaffRole, TabFacts, TableFacts, UserFacts};
 
 pub const TAB_DENIED: Refusal = Refusal::forbidden("Access denied to tab");
 pub const VENUE_DENIED: Refusal = Refusal::forbidden("Not authorized for this venue");
 pub const KITCHEN_DENIED: Refusal = Refusal::forbidden("Not authorized for kitchen");
 pub const TABLE_DENIED: Refusal = Refusal::forbidden("Access denied to table");
 pub const BROADCAST_DENIED: Refusal = Refusal::forbidden("Unauthorized broadcast");
+
+/// What someone is told who may not be in a room of this kind.
+pub const fn denied(kind: RoomKind) -> Refusal {
+    match kind {
+        RoomKind::Tab => TAB_DENIED,
+        RoomKind::Venue => VENUE_DENIED,
+        RoomKind::Kitchen => KITCHEN_DENIED,
+        RoomKind::Table => TABLE_DENIED,
+        RoomKind::User => Refusal::forbidden("Access denied"),
+    }
+}
 
 fn role_in(identity: &Identity, venue: &Cuid) -> Option<StaffRole> {
     identity.user().and_then(|user| user.role_in(venue))

@@ -89,7 +89,14 @@ fn check(server: &SocketServer, request: &Request) -> Result<Handshake, NotUpgra
     let (true, Some(key)) = (is_websocket, key) else { return Err(NotUpgraded::REQUEST) };
     let session = match parameter("sid") {
         None => None,
-        Some(sid) => Some(server.links.find(sid).ok_or(NotUpgraded::SESSION)?),
+        Some(sid) => {
+            let link = server.links.find(sid).ok_or(NotUpgraded::SESSION)?;
+            // A session has one websocket; a second would take the first one's place and then be refused.
+            if link.is_upgraded() {
+                return Err(NotUpgraded::REQUEST);
+            }
+            Some(link)
+        }
     };
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(KEY_SUFFIX).finalize());
     Ok(Handshake { accept, session })

@@ -56,6 +56,10 @@ impl Link {
         *self.upgraded.lock() = Some(connection);
     }
 
+    pub fn is_upgraded(&self) -> bool {
+        self.upgraded.lock().is_some()
+    }
+
     /// Counts what was put into socketioxide's queue, and returns how much is there.
     pub fn ordinary_queued(&self, bytes: usize) -> usize {
         self.queued.fetch_add(bytes, Ordering::AcqRel) + bytes

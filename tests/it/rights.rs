@@ -121,3 +121,19 @@ fn a_database_that_is_gone_sends_clients_away_to_try_again() {
         driver.call("disconnect", json!({ "client": client(transport) }));
     }
 }
+
+#[test]
+fn a_right_that_is_given_holds_at_once_and_a_banned_user_joins_nothing() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    driver.connect(&instance, "guest", &token(GUEST));
+    let join = json!({ "venueId": BISTRO });
+    assert_eq!(driver.ask("guest", "venue:join", &join)["error"]["code"], "FORBIDDEN");
+    instance.execute(&format!(
+        "INSERT INTO venue_staff (id, venue_id, user_id, role) VALUES ('cstaffnew0000000', '{BISTRO}', '{GUEST}', 'HOST')"
+    ));
+    driver.ask_ok("guest", "venue:join", &join);
+    driver.ask_ok("guest", "venue:leave", &join);
+    instance.execute(&format!("UPDATE users SET status = 'SUSPENDED' WHERE id = '{GUEST}'"));
+    assert_eq!(driver.ask("guest", "venue:join", &join)["error"]["message"], "Not authorized for this venue");
+    assert_eq!(wait_long(&driver, "guest", "$disconnect"), "io server disconnect");
+}

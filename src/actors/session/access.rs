@@ -25,7 +25,8 @@ pub async fn identity_now(store: &Store, identity: &Identity) -> Result<Option<I
 
 /// Whether the identity may be in the room.
 pub async fn may_be_in(store: &Store, identity: &Identity, room: &RoomName) -> Result<Admission, AccessError> {
-    let id = || Cuid::parse(room.id()).ok_or(AccessError::Refused(policy::TAB_DENIED));
+    let denied = || AccessError::Refused(policy::denied(room.kind()));
+    let id = || Cuid::parse(room.id()).ok_or_else(denied);
     let mut rests_on = None;
     match room.kind() {
         RoomKind::Venue => policy::enter_venue(identity, &id()?)?,
@@ -45,7 +46,7 @@ pub async fn may_be_in(store: &Store, identity: &Identity, room: &RoomName) -> R
         RoomKind::User => {
             let own = identity.user().is_some_and(|user| user.id.as_str() == room.id());
             if !own {
-                return Err(AccessError::Refused(Refusal::forbidden("Access denied")));
+                return Err(denied());
             }
         }
     }

@@ -72,7 +72,7 @@ impl Session {
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
         let checking = async move {
             // The rows as they are now: a right that was given a moment ago holds at once.
-            let identity = access::identity_now(&store, &identity).await?.unwrap_or(identity);
+            let identity = access::identity_now(&store, &identity).await?.ok_or(policy::denied(room.kind()))?;
             let admission = access::may_be_in(&store, &identity, &room).await?;
             Ok::<_, AccessError>((room, admission))
         };
