@@ -52,9 +52,14 @@ fn main() -> anyhow::Result<()> {
                 if server == "floor" && !shape.floor_can {
                     continue;
                 }
-                let result = shapes::measure(shape, server, &restaurant, line.seconds)?;
-                println!("round {} shape {} {server}: {result}", round + 1, shape.letter);
-                measured.push(result);
+                // A server that fails is left out of this round's row; the others' figures stand.
+                match shapes::measure(shape, server, &restaurant, line.seconds) {
+                    Ok(result) => {
+                        println!("round {} shape {} {server}: {result}", round + 1, shape.letter);
+                        measured.push(result);
+                    }
+                    Err(error) => println!("round {} shape {} {server}: failed: {error}", round + 1, shape.letter),
+                }
             }
         }
     }
