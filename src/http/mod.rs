@@ -1,5 +1,6 @@
 //! The plain HTTP side: health, metrics, the demo. Everything else is 404 in JSON.
 
+mod api;
 pub mod assets;
 pub mod demo;
 mod health;
@@ -10,13 +11,17 @@ use std::sync::atomic::AtomicBool;
 
 use actix_web::{HttpResponse, web};
 
+use crate::access::Tokens;
 use crate::actors::session::SessionServices;
 use crate::socket::{SocketServer, polling};
 
 /// What the handlers read.
 pub struct HttpState {
     pub services: Arc<SessionServices>,
+    pub tokens: Arc<Tokens>,
     pub draining: Arc<AtomicBool>,
+    /// Bytes of one request's body.
+    pub max_payload: usize,
 }
 
 /// Puts every path in its place.
@@ -31,7 +36,8 @@ pub fn configure(
         .app_data(socket)
         .route("/health", web::get().to(health::alive))
         .route("/health/ready", web::get().to(health::ready))
-        .route("/metrics", web::get().to(metrics::show));
+        .route("/metrics", web::get().to(metrics::show))
+        .route("/api/broadcast", web::post().to(api::broadcast));
     for path in ["/socket.io/", "/socket.io"] {
         config.service(
             web::resource(path)

@@ -3,9 +3,15 @@
 mod access;
 mod actor;
 mod commands;
+mod cursor;
 mod directory;
+mod joins;
+mod orders;
+mod reading;
+pub mod recovery;
 mod rights;
 mod state;
 
 pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
+pub use commands::publishing;
 pub use directory::Directory;

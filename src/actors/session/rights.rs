@@ -44,7 +44,8 @@ impl Session {
         if let Some(rests_on) = self.state.leave(room) {
             tracing::info!(user = self.state.identity.label(), %room, "put out of a room");
             let event = error_packet(refusal, room.kind().join_event().unwrap_or_default(), Some(room));
-            self.send_leave(room.clone(), rests_on, Reply { event: Some(event), ack: None });
+            self.read_no_more_of(room);
+            self.send_leave(room.clone(), rests_on, true, Reply { event: Some(event), ack: None });
         }
     }
 
@@ -61,7 +62,7 @@ impl Session {
             // Timers have a farthest end; a token that outlives it is looked at again then.
             ctx.run_later(left.min(Duration::from_hours(24)), Self::end_with_token);
         } else {
-            self.member.outlet.push_event(&error_packet(&EXPIRED, "connect", None));
+            self.member.outlet.push_notice(&error_packet(&EXPIRED, "connect", None));
             self.end("the token expired", ctx);
         }
     }
