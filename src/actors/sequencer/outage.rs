@@ -3,7 +3,7 @@
 //! database, and stored in their order when it answers again.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
@@ -24,6 +24,8 @@ pub struct Outage {
     /// Bytes of payload.
     weight: usize,
     failures: u32,
+    /// Changes of rows that wait, for a while, until they can be made.
+    parked: VecDeque<(Instant, Settlement)>,
 }
 
 impl Outage {
@@ -31,6 +33,24 @@ impl Outage {
     const MAX_HELD: usize = 100_000;
     const MAX_WEIGHT: usize = 64 * 1024 * 1024;
     const LONGEST_WAIT: Duration = Duration::from_secs(1);
+    const MAX_PARKED: usize = 1_000;
+    /// How long a change waits for the database before its user is told that it was not made.
+    const PARKED_FOR: Duration = Duration::from_secs(2);
+
+    /// Keeps a change until it can be made.
+    fn park(&mut self, change: Settlement) {
+        if self.parked.len() < Self::MAX_PARKED {
+            self.parked.push_back((Instant::now(), change));
+        } else {
+            change.receipt.refuse(UNAVAILABLE);
+        }
+    }
+
+    fn refuse_old(&mut self) {
+        while let Some((_, change)) = self.parked.pop_front_if(|(since, _)| since.elapsed() > Self::PARKED_FOR) {
+            change.receipt.refuse(UNAVAILABLE);
+        }
+    }
 
     fn hold(&mut self, write: Write) {
         self.weight += weight(&write);
@@ -143,8 +163,11 @@ impl Sequencer {
         let Some(outage) = &mut self.outage else { return };
         match step {
             Sequence::Publish(settlement) => {
+                if settlement.append.change.is_some() {
+                    return outage.park(settlement);
+                }
                 let Settlement { append, audiences, receipt } = settlement;
-                if append.change.is_some() || outage.is_full() {
+                if outage.is_full() {
                     return receipt.refuse(UNAVAILABLE);
                 }
                 let in_flight = self.in_flight.as_ref().map(|batch| &batch.slots[..]);
@@ -173,6 +196,8 @@ impl Sequencer {
         outage.failures = 0;
         let writes = outage.take(Self::MAX_RETRIED);
         if writes.is_empty() {
+            let parked = std::mem::take(&mut outage.parked);
+            self.queue.extend(parked.into_iter().map(|(_, change)| Sequence::Publish(change)));
             self.outage = None;
             self.view.set_durable(true);
             tracing::info!("the database answers again: what was held back is stored");
@@ -201,6 +226,7 @@ impl Sequencer {
         }
         let Some(outage) = &mut self.outage else { return };
         outage.take_back(gone.into_iter());
+        outage.refuse_old();
         let wait = outage.next_wait();
         self.do_without_queued();
         self.report_held();
