@@ -3,16 +3,17 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients chromium bench schema
+.PHONY: help run test lint web clients client-library chromium bench schema
 
 help: ## What can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 run: web ## The demo restaurant, on the embedded database
 	cargo run --release -- serve --demo
 
-test: web clients chromium ## Every test
+test: web clients client-library chromium ## Every test
 	cd web && npm run --silent check && npm test --silent
+	cd clients && npm run --silent check && npm test --silent
 ifeq ($(NEXTEST),yes)
 	cargo nextest run
 else
@@ -37,6 +38,12 @@ web/dist/kitchen.html: web/node_modules/.stamp $(WEB_SOURCES)
 
 clients: ## The clients that the tests use
 	tests/clients/setup.sh
+
+client-library: clients/node_modules/.stamp ## What clients/ needs
+
+clients/node_modules/.stamp: clients/package-lock.json
+	cd clients && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
 chromium:
 	@command -v chromium >/dev/null || { echo "installing Chromium"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; }
