@@ -27,7 +27,7 @@ lint: web ## Formatting, clippy and documentation, warnings forbidden
 
 web: web/dist/kitchen.html ## The pages
 
-WEB_SOURCES := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
+WEB_SOURCES := $(shell find web/src -type f) clients/src/lib/realtime/events.ts web/build.mjs web/tsconfig.json
 
 web/node_modules/.stamp: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund --loglevel=error
