@@ -18,17 +18,24 @@ const told = ({ notice }: Display) => notice && noticeText(notice);
 const shown = ({ kitchen }: Display) => kitchen.tickets.map(({ key }) => key);
 
 test('after a recovery the missed tickets are counted, each once, until all are there', () => {
-  const display = all([snapshot('a'), { returned: 'caught up' }, ordered('b'), ordered('a'), ordered('c')]);
+  const away = all([snapshot('a'), { away: true }]);
+  assert.equal(away.notice?.phase, 'away');
+  // Socket.IO's own server sends what was missed before the client counts as connected.
+  const display = all([ordered('b'), { returned: 'caught up' }, ordered('a'), ordered('c')], away);
   assert.equal(told(display), 'Back online — caught up on 2 tickets');
-  const later = all([{ done: 'counting' }, ordered('d')], display);
+  const later = all([{ over: 'counting' }, ordered('d')], display);
   assert.equal(told(later), 'Back online — caught up on 2 tickets');
-  assert.equal(told(all([{ done: 'telling' }], later)), null);
+  assert.equal(told(all([{ over: 'telling' }], later)), null);
 });
 
 test('loaded anew, the tickets are told that are new, and those that are done are gone', () => {
-  const display = all([snapshot('a', 'b'), { returned: 'anew' }, snapshot('b', 'c')]);
+  const display = all([snapshot('a', 'b'), { away: true }, { returned: 'anew' }, snapshot('b', 'c')]);
   assert.deepEqual(shown(display), ['b', 'c']);
   assert.equal(told(display), 'Back online — all loaded anew, 1 ticket new');
+});
+
+test('a page that starts has not been away', () => {
+  assert.equal(all([{ returned: 'anew' }, snapshot('a')]).notice, null);
 });
 
 test('the snapshot is right, whatever events said before it', () => {

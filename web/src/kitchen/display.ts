@@ -13,27 +13,32 @@ export interface Display {
 }
 
 export interface Notice {
+  /** Away until the room is entered again, then coming in, then all there. */
+  phase: 'away' | 'counting' | 'told';
   /** Whether exactly what was missed came, rather than everything anew. */
   recovered: boolean;
   /** New to this display. */
   tickets: number;
-  /** Still coming in. */
-  counting: boolean;
 }
 
 export type Change =
+  | { away: true }
   | { returned: 'caught up' | 'anew' }
   | { order: NewOrder; offset: Offset }
   | { update: OrderUpdated; offset: Offset }
   | { snapshot: KitchenOrders }
-  | { done: 'counting' | 'telling' };
+  | { over: 'counting' | 'telling' };
+
+/** From here on everything is counted: a server may send what was missed even before the client counts as connected. */
+export const AWAY: Notice = { phase: 'away', recovered: false, tickets: 0 };
 
 export const NOTHING: Display = { kitchen: EMPTY, offset: '', rung: 0, notice: null };
 
 export function reduce(display: Display, change: Change): Display {
   const now = Date.now();
-  if ('returned' in change) return { ...display, notice: { recovered: change.returned === 'caught up', tickets: 0, counting: true } };
-  if ('done' in change) return { ...display, notice: change.done === 'telling' || !display.notice ? null : { ...display.notice, counting: false } };
+  if ('away' in change) return { ...display, notice: AWAY };
+  if ('returned' in change) return { ...display, notice: display.notice && { ...display.notice, phase: 'counting', recovered: change.returned === 'caught up' } };
+  if ('over' in change) return { ...display, notice: display.notice && change.over === 'counting' ? { ...display.notice, phase: 'told' } : null };
   if ('snapshot' in change) return fromSnapshot(display, change.snapshot, now);
   // An event that was not stored yet has the offset before it, or none.
   const offset = change.offset || display.offset;
@@ -52,7 +57,7 @@ function fromSnapshot(display: Display, { orders, offset }: KitchenOrders, now: 
 }
 
 function counted(notice: Notice | null, added: number): Notice | null {
-  return notice?.counting ? { ...notice, tickets: notice.tickets + added } : notice;
+  return notice && notice.phase !== 'told' ? { ...notice, tickets: notice.tickets + added } : notice;
 }
 
 function itemIds({ tickets }: Kitchen): Set<string> {

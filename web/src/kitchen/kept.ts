@@ -1,6 +1,6 @@
 // The display over a reload of its page: kept in the browser's tab, with its place in the log,
 // so that the server sends what came meanwhile, and the tickets are there before it answers.
-import { NOTHING, type Display } from './display';
+import { AWAY, NOTHING, type Display } from './display';
 
 const VERSION = 1;
 const keyOf = (venue: string) => `expeditor:kitchen:${venue}`;
@@ -17,7 +17,7 @@ export function kept(venue: string): Display {
   try {
     const { version, offset, tickets } = JSON.parse(sessionStorage.getItem(keyOf(venue)) ?? '{}');
     if (version !== VERSION || !offset) return NOTHING;
-    return { ...NOTHING, offset, kitchen: { tickets, statuses: new Map() } };
+    return { ...NOTHING, offset, kitchen: { tickets, statuses: new Map() }, notice: AWAY };
   } catch {
     return NOTHING;
   }

@@ -32,17 +32,16 @@ function useKitchen(socket: RealtimeSocket, venue: string) {
   const latest = useLatest(display);
 
   useEffect(() => {
-    let opened = false;
     const returned = (how: 'caught up' | 'anew') => {
       setProblem('');
-      // A page that starts from nothing has not been away.
-      if (opened || latest().offset) change({ returned: how });
-      opened = true;
+      change({ returned: how });
     };
+    const away = () => change({ away: true });
     const ordered = (order: NewOrder, offset: Offset) => change({ order, offset });
     const updated = (next: OrderUpdated, offset: Offset) => change({ update: next, offset });
     const snapshot = (state: KitchenOrders) => change({ snapshot: state });
     // These stay while the connection is away: what was missed comes as soon as it is back.
+    socket.on('disconnect', away);
     socket.on('kitchen:new-order', ordered);
     socket.on('kitchen:order-updated', updated);
     socket.on('kitchen:orders', snapshot);
@@ -55,6 +54,7 @@ function useKitchen(socket: RealtimeSocket, venue: string) {
     });
     return () => {
       leave();
+      socket.off('disconnect', away);
       socket.off('kitchen:new-order', ordered);
       socket.off('kitchen:order-updated', updated);
       socket.off('kitchen:orders', snapshot);
@@ -66,9 +66,10 @@ function useKitchen(socket: RealtimeSocket, venue: string) {
     if (display.rung > 0) ring();
   }, [display.rung]);
   useEffect(() => {
-    if (!display.notice) return;
-    const { counting } = display.notice;
-    const timer = setTimeout(() => change({ done: counting ? 'counting' : 'telling' }), counting ? QUIET_MS : TOLD_MS);
+    const phase = display.notice?.phase;
+    if (phase !== 'counting' && phase !== 'told') return;
+    const [over, ms] = phase === 'counting' ? (['counting', QUIET_MS] as const) : (['telling', TOLD_MS] as const);
+    const timer = setTimeout(() => change({ over }), ms);
     return () => clearTimeout(timer);
   }, [display.notice]);
   return { ...display, problem };
@@ -103,7 +104,7 @@ function useTitles({ token, venue }: Credentials, tickets: Ticket[]): (tabId: st
 function CatchUp({ notice }: { notice: Notice | null }) {
   return (
     <div aria-live="polite">
-      {notice && (
+      {notice && notice.phase !== 'away' && (
         <p class="caught-up" data-testid="caught-up" data-recovered={notice.recovered} data-tickets={notice.tickets}>
           {noticeText(notice)}
         </p>
@@ -139,7 +140,7 @@ function KitchenDisplay({ socket, access }: { socket: RealtimeSocket; access: Cr
         <ConnectionLight connection={connection} />
         <SoundToggle />
       </header>
-      {connection.state === 'connected' && <CatchUp notice={notice} />}
+      <CatchUp notice={notice} />
       {problem && <p class="problem" role="alert">{problem}</p>}
       {kitchen.tickets.length === 0 && <p class="empty">No open tickets</p>}
       <main class="tickets">
