@@ -8,6 +8,7 @@ mod connection;
 mod loader;
 pub mod migrations;
 mod queries;
+mod sheet;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::domain::{Cuid, KitchenStatus, TabFacts, TableFacts, UserFacts, UserId
 use connection::{Connection, Pool};
 use loader::Loader;
 pub use queries::{NewItem, OrderItem, OrderRow, StoredItem, TabRow};
+pub use sheet::{SheetItem, SheetTab, TabSheet};
 
 /// Why the database gave no answer. Its text is for the log, never for a client.
 #[derive(Clone, Debug, thiserror::Error)]
