@@ -39,7 +39,12 @@ web/dist/kitchen.html: web/node_modules/.stamp $(WEB_SOURCES)
 clients: ## The clients that the tests use
 	tests/clients/setup.sh
 
-client-library: clients/node_modules/.stamp ## What clients/ needs
+client-library: clients/dist-harness/page.js ## What the tests of clients/ need
+
+CLIENT_SOURCES := $(shell find clients/src clients/harness clients/test/fakes -type f) clients/build.mjs tests/clients/jsonlines.mjs
+
+clients/dist-harness/page.js: clients/node_modules/.stamp $(CLIENT_SOURCES)
+	cd clients && node build.mjs --harness
 
 clients/node_modules/.stamp: clients/package-lock.json
 	cd clients && npm ci --no-audit --no-fund --loglevel=error
