@@ -23,6 +23,7 @@ const order = (id: string, minute = 1) => ({
 });
 
 let service: Service;
+let losses = 0;
 const joins = () => service.count('tab:join') + service.count('kitchen:join');
 const leaves = () => service.count('tab:leave') + service.count('kitchen:leave');
 
@@ -31,8 +32,9 @@ beforeEach(async () => {
   process.env.NEXT_PUBLIC_SOCKET_URL = service.url;
   onRenewal(() => null);
   setSession({ accessToken: 'first', user: USER, expires: '' });
-  // What the hooks say on losing a connection is meant for a browser's console.
-  console.log = console.error = () => {};
+  // What the hooks say is meant for a browser's console; on losing a connection they say one line.
+  console.log = () => void (losses += 1);
+  console.error = () => {};
 });
 afterEach(async () => {
   cleanup();
@@ -41,9 +43,9 @@ afterEach(async () => {
 
 /** Cuts the connection, does something while it is away, and waits for its return. */
 async function whileAway(action: () => void) {
-  const connects = service.tokens.length;
+  const [connects, before] = [service.tokens.length, losses];
   service.dropAll();
-  await waitFor(() => assert.equal(service.connections, 0));
+  await waitFor(() => assert.deepEqual([service.connections, losses], [0, before + 1]));
   action();
   await waitFor(() => assert.equal(service.tokens.length, connects + 1));
 }
