@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients chromium bench bench-curves bench-artillery bench-pieces bench-peers redis schema
+.PHONY: help run test lint web clients client-library chromium bench bench-curves bench-artillery bench-pieces bench-peers redis schema
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -11,8 +11,9 @@ help: ## What can be made
 run: web ## The demo restaurant, on the embedded database
 	cargo run --release -- serve --demo
 
-test: web clients chromium ## Every test
+test: web clients client-library chromium ## Every test
 	cd web && npm run --silent check && npm test --silent
+	cd clients && npm run --silent check && npm test --silent
 ifeq ($(NEXTEST),yes)
 	cargo nextest run
 else
@@ -27,7 +28,7 @@ lint: web ## Formatting, clippy and documentation, warnings forbidden
 
 web: web/dist/kitchen.html ## The pages
 
-WEB_SOURCES := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
+WEB_SOURCES := $(shell find web/src -type f) clients/src/lib/realtime/events.ts web/build.mjs web/tsconfig.json
 
 web/node_modules/.stamp: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund --loglevel=error
@@ -38,6 +39,17 @@ web/dist/kitchen.html: web/node_modules/.stamp $(WEB_SOURCES)
 
 clients: ## The clients that the tests use
 	tests/clients/setup.sh
+
+client-library: clients/dist-harness/page.js ## What the tests of clients/ need
+
+CLIENT_SOURCES := $(shell find clients/src clients/harness clients/test/fakes -type f) clients/build.mjs tests/clients/jsonlines.mjs
+
+clients/dist-harness/page.js: clients/node_modules/.stamp $(CLIENT_SOURCES)
+	cd clients && node build.mjs --harness
+
+clients/node_modules/.stamp: clients/package-lock.json
+	cd clients && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
 chromium:
 	@command -v chromium >/dev/null || { echo "installing Chromium"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; }

@@ -1,6 +1,8 @@
 //! The demo's stand-in for the restaurant application's backend: what its pages read,
 //! and `POST /demo/orders`, which inserts the rows and publishes the events.
 
+mod tab;
+
 use std::sync::Arc;
 
 use actix_web::http::header::{AUTHORIZATION, LOCATION};
@@ -26,6 +28,7 @@ pub struct Demo {
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .route("/demo/state", web::get().to(state))
+        .route("/demo/tab", web::get().to(tab::show))
         .route("/demo/orders", web::post().to(order))
         .route("/", web::get().to(index))
         .route("/demo/{path:.*}", web::get().to(page));

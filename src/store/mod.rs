@@ -10,6 +10,7 @@ mod loader;
 pub mod log;
 pub mod migrations;
 mod queries;
+mod sheet;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use connection::{Connection, Pool};
 use loader::Loader;
 use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Write};
 pub use queries::{NewItem, OrderItem, OrderRow, StoredItem, TabRow};
+pub use sheet::{SheetItem, SheetTab, TabSheet};
 
 /// Why the database gave no answer. Its text is for the log, never for a client.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_input;
+mod client_library;
 mod configuration;
 mod demo;
 mod events;
