@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::people::{SERVER_SECRET, USER_SECRET};
 use super::wait::eventually;
 
-const RESTAURANTS: &str = include_str!("../../fixtures/restaurants.sql");
+const SAMPLE: &str = include_str!("../../../fixtures/sample.sql");
 
 pub struct Instance {
     pub address: SocketAddr,
@@ -46,7 +46,7 @@ impl Instance {
         let database = folder.path().join("expeditor.db");
         let config = config(&database, variables);
         migrations::run(&config.database).unwrap();
-        connect(&database).batch_execute(RESTAURANTS).unwrap();
+        connect(&database).batch_execute(SAMPLE).unwrap();
         let (ready, started) = mpsc::channel();
         let (stop, stopping) = oneshot::channel();
         let running = std::thread::spawn(move || {
