@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::access::{self, AccessError, Admission};
 use super::actor::Session;
-use super::state::{Success, error_packet, refused_ack};
+use super::state::{Success, bounded_name, error_packet, refused_ack};
 use crate::access::policy;
 use crate::actors::ingress::IngressSlot;
 use crate::actors::messages::{ClientEvent, EventPayload, Publish, Reply};
@@ -34,7 +34,7 @@ impl Session {
     pub(super) fn receive(&mut self, message: ClientEvent, ctx: &mut Context<Self>) {
         let ClientEvent { name, payload, ack, received, slot } = message;
         let known = Command::known_event(&name);
-        tracing::debug!(kind = "socket_event", event = known.unwrap_or("unknown"), socketId = %self.socket_id);
+        tracing::debug!(kind = "socket_event", event = bounded_name(&name), socketId = %self.socket_id);
         match (self.understand(&name, payload), known) {
             (Ok(command), Some(event)) => self.carry_out(command, Asked { event, ack, received, slot }, ctx),
             (Err(refusal), _) => self.refuse(&name, known, ack, received, &refusal),
