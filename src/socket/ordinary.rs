@@ -42,6 +42,10 @@ impl Ordinary {
     }
 
     fn emit(&self, packet: &EventPacket) {
+        // What comes after the close would keep a polling client fetching for as long as there is traffic.
+        if self.link.is_closed() {
+            return;
+        }
         let sent = self.socket.emit(packet.name(), packet.payload()).is_ok();
         self.account(packet.text().len(), sent);
     }

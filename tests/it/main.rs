@@ -10,6 +10,7 @@ mod events;
 mod isolation;
 mod layering;
 mod load;
+mod no_packet;
 mod rights;
 mod supervision;
 mod transports;

@@ -1,0 +1,108 @@
+//! What is no packet of the protocol ends the connection, on either transport, and harms no other.
+
+use serde_json::{Value, json};
+
+use crate::bad_input::raw_session;
+use crate::support::people::{BISTRO, CHEF};
+use crate::support::{Driver, Instance, token};
+
+/// The last three: an array without a name, an acknowledgement without a number, more
+/// attachments than are read.
+const NO_PACKETS: [&str; 17] = [
+    "4x",
+    "49",
+    "x",
+    "42",
+    "42[",
+    "42[1]",
+    "42{}",
+    "4",
+    "42[\"a\",",
+    "42[\"a\",]",
+    "45x-[\"a\"]",
+    "\u{0}",
+    "",
+    "7",
+    "42[]",
+    "43[1]",
+    "4599-[\"a\"]",
+];
+
+#[test]
+fn what_is_no_packet_ends_the_connection() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    for (index, bad) in NO_PACKETS.iter().enumerate() {
+        let name = format!("raw{index}");
+        raw_session(&driver, &instance.websocket_url(), &name, &token(CHEF));
+        driver.call("rawSend", json!({ "client": name, "text": bad }));
+        driver.call("wait", json!({ "client": name, "event": "$close" }));
+    }
+    driver.connect(&instance, "chef", &token(CHEF));
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+}
+
+#[test]
+fn a_binary_message_that_no_packet_announced_ends_the_connection() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    raw_session(&driver, &instance.websocket_url(), "unannounced", &token(CHEF));
+    driver.call("rawSend", json!({ "client": "unannounced", "binaryBase64": "AAECAw==" }));
+    driver.call("wait", json!({ "client": "unannounced", "event": "$close" }));
+    raw_session(&driver, &instance.websocket_url(), "interrupted", &token(CHEF));
+    driver.call("rawSend", json!({ "client": "interrupted", "text": r#"451-["e",{"_placeholder":true,"num":0}]"# }));
+    driver.call("rawSend", json!({ "client": "interrupted", "text": r#"42["e"]"# }));
+    driver.call("wait", json!({ "client": "interrupted", "event": "$close" }));
+}
+
+/// A polling session without a client that would mend anything.
+struct Poller {
+    url: String,
+    agent: ureq::Agent,
+}
+
+impl Poller {
+    fn connect(instance: &Instance, token: &str) -> Self {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut poller = Self { url: format!("{}/socket.io/?EIO=4&transport=polling", instance.url()), agent };
+        let open: Value = serde_json::from_str(&poller.get().1[1..]).unwrap();
+        poller.url = format!("{}&sid={}", poller.url, open["sid"].as_str().unwrap());
+        let auth = json!({ "token": token });
+        assert_eq!(poller.post(&format!("40{auth}")), 200);
+        let connected = poller.get();
+        assert!(connected.1.starts_with("40{"), "{connected:?}");
+        poller
+    }
+
+    /// The status, and the packets but for Engine.IO's pings.
+    fn get(&self) -> (u16, String) {
+        loop {
+            let mut response = self.agent.get(&self.url).call().unwrap();
+            let body = response.body_mut().read_to_string().unwrap();
+            let packets: Vec<&str> = body.split('\u{1e}').filter(|packet| *packet != "2").collect();
+            if !packets.is_empty() {
+                return (response.status().as_u16(), packets.join("\u{1e}"));
+            }
+        }
+    }
+
+    fn post(&self, body: &str) -> u16 {
+        let request = self.agent.post(&self.url).header("content-type", "text/plain;charset=UTF-8");
+        request.send(body).unwrap().status().as_u16()
+    }
+}
+
+#[test]
+fn what_is_no_packet_ends_a_polling_session() {
+    let instance = Instance::start();
+    for bad in NO_PACKETS {
+        let poller = Poller::connect(&instance, &token(CHEF));
+        let answered = poller.post(bad);
+        // What is left for the client may still be fetched; then there is no such session.
+        let ended = || instance.services().directory.is_empty().then_some(());
+        crate::support::eventually(&format!("the end after {bad:?}, answered with {answered}"), ended);
+        assert!((0..3).any(|_| poller.get().0 >= 400), "{bad:?}");
+    }
+    let poller = Poller::connect(&instance, &token(CHEF));
+    assert_eq!(poller.post(r#"421["tab:leave",{"tabId":"c12345678"}]"#), 200);
+    assert_eq!(poller.get(), (200, r#"431[{"ok":true}]"#.to_owned()), "a sound one goes on");
+    assert_eq!(poller.post("41"), 200);
+}
