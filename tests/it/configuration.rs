@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::support::people::{BISTRO, CHEF};
+use crate::support::poller::Poller;
 use crate::support::program::{Program, run};
-use crate::support::{Driver, SERVER_SECRET, USER_SECRET, event_args, token};
+use crate::support::{Driver, Instance, SERVER_SECRET, USER_SECRET, event_args, token};
 
 fn fails_with(arguments: &[&str], variables: &[(&str, &str)], line: &str) {
     let folder = tempdir().unwrap();
@@ -190,6 +191,33 @@ fn received(driver: &Driver, client: &str) -> u64 {
     let count = numbers.len() as u64;
     assert!(numbers.into_iter().eq(0..count), "{client} has a gap");
     count
+}
+
+#[test]
+fn what_is_left_for_a_polling_client_reaches_it_before_the_close() {
+    let (mut instance, driver) = (Instance::start(), Driver::node());
+    let poller = Poller::connect(&instance, &token(CHEF));
+    let join = json!(["kitchen:join", { "venueId": BISTRO }]);
+    assert_eq!(poller.post(&format!("421{join}")), 200);
+    assert!(poller.get().1.contains("kitchen:joined"));
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    assert_eq!(publish(&driver, 0, 500), 500);
+    instance.stop();
+    crate::support::eventually("the close", || (instance.services().directory.len() < 2).then_some(()));
+    let (mut answers, mut closed) = (Vec::new(), false);
+    while !closed {
+        let (status, body) = poller.get();
+        assert_eq!(status, 200, "{answers:?}");
+        // By itself: the stock client keeps back what comes in one answer with it.
+        closed = body == "1";
+        answers.push(body);
+    }
+    let numbers: Vec<String> = answers.iter().flat_map(|body| body.split('\u{1e}')).map(str::to_owned).collect();
+    let expected = (0..500).map(|n| format!(r#"42["e",{{"n":{n}}}]"#)).chain(["1".to_owned()]);
+    assert!(
+        numbers.iter().map(String::as_str).eq(expected.collect::<Vec<_>>().iter().map(String::as_str)),
+        "{numbers:?}"
+    );
 }
 
 #[test]

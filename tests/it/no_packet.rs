@@ -1,9 +1,10 @@
 //! What is no packet of the protocol ends the connection, on either transport, and harms no other.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::bad_input::raw_session;
 use crate::support::people::{BISTRO, CHEF};
+use crate::support::poller::Poller;
 use crate::support::{Driver, Instance, token};
 
 /// The last three: an array without a name, an acknowledgement without a number, more
@@ -51,43 +52,6 @@ fn a_binary_message_that_no_packet_announced_ends_the_connection() {
     driver.call("rawSend", json!({ "client": "interrupted", "text": r#"451-["e",{"_placeholder":true,"num":0}]"# }));
     driver.call("rawSend", json!({ "client": "interrupted", "text": r#"42["e"]"# }));
     driver.call("wait", json!({ "client": "interrupted", "event": "$close" }));
-}
-
-/// A polling session without a client that would mend anything.
-struct Poller {
-    url: String,
-    agent: ureq::Agent,
-}
-
-impl Poller {
-    fn connect(instance: &Instance, token: &str) -> Self {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let mut poller = Self { url: format!("{}/socket.io/?EIO=4&transport=polling", instance.url()), agent };
-        let open: Value = serde_json::from_str(&poller.get().1[1..]).unwrap();
-        poller.url = format!("{}&sid={}", poller.url, open["sid"].as_str().unwrap());
-        let auth = json!({ "token": token });
-        assert_eq!(poller.post(&format!("40{auth}")), 200);
-        let connected = poller.get();
-        assert!(connected.1.starts_with("40{"), "{connected:?}");
-        poller
-    }
-
-    /// The status, and the packets but for Engine.IO's pings.
-    fn get(&self) -> (u16, String) {
-        loop {
-            let mut response = self.agent.get(&self.url).call().unwrap();
-            let body = response.body_mut().read_to_string().unwrap();
-            let packets: Vec<&str> = body.split('\u{1e}').filter(|packet| *packet != "2").collect();
-            if !packets.is_empty() {
-                return (response.status().as_u16(), packets.join("\u{1e}"));
-            }
-        }
-    }
-
-    fn post(&self, body: &str) -> u16 {
-        let request = self.agent.post(&self.url).header("content-type", "text/plain;charset=UTF-8");
-        request.send(body).unwrap().status().as_u16()
-    }
 }
 
 #[test]

@@ -102,11 +102,16 @@ impl Instance {
         connection.batch_execute(sql).unwrap();
     }
 
-    fn halt(&mut self) {
+    /// Begins the stop, as a signal does; the end is waited for on dropping.
+    pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             // It may have stopped by itself.
             stop.send(()).ok();
         }
+    }
+
+    fn halt(&mut self) {
+        self.stop();
         if let Some(running) = self.running.take() {
             let outcome = running.join();
             if !std::thread::panicking() {
