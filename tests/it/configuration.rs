@@ -212,12 +212,11 @@ fn what_is_left_for_a_polling_client_reaches_it_before_the_close() {
         closed = body == "1";
         answers.push(body);
     }
-    let numbers: Vec<String> = answers.iter().flat_map(|body| body.split('\u{1e}')).map(str::to_owned).collect();
-    let expected = (0..500).map(|n| format!(r#"42["e",{{"n":{n}}}]"#)).chain(["1".to_owned()]);
-    assert!(
-        numbers.iter().map(String::as_str).eq(expected.collect::<Vec<_>>().iter().map(String::as_str)),
-        "{numbers:?}"
-    );
+    let packets: Vec<&str> = answers.iter().flat_map(|body| body.split('\u{1e}')).collect();
+    // The acknowledgement of the join may have been left, too.
+    let packets: Vec<&str> = packets.into_iter().filter(|packet| !packet.starts_with("431")).collect();
+    let events = (0..500).map(|n| format!(r#"42["e",{{"n":{n}}}]"#));
+    assert_eq!(packets, events.chain(["1".to_owned()]).collect::<Vec<_>>());
 }
 
 #[test]
