@@ -11,6 +11,7 @@ mod events;
 mod isolation;
 mod layering;
 mod load;
+mod no_packet;
 mod recovery;
 mod rights;
 mod supervision;

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod instance;
 pub mod people;
+pub mod poller;
 pub mod program;
 pub mod wait;
 
