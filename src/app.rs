@@ -134,7 +134,7 @@ impl App {
         tracing::info!(%address, workers, "listening");
         stop.await;
         let inside = Inside(house);
-        shutdown::drain(&directory, inside.services().map(|services| &services.sequencer), &draining, drain).await;
+        shutdown::drain(&directory, inside.services(), &draining, drain).await;
         handle.stop(false).await;
         running.await?.map_err(Into::into)
     }

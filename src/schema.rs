@@ -27,6 +27,7 @@ diesel::table! {
         publish_id -> Text,
         digest -> Binary,
         position -> BigInt,
+        kept -> Bool,
         stored_at -> BigInt,
     }
 }

@@ -11,7 +11,7 @@ use metrics::Counter;
 
 use super::logged::Logged;
 use super::messages::{
-    AddMember, Begin, Deliver, EnteredAt, FindMembers, GoLive, Hold, Outlet, RemoveMember, Reply, SessionKey,
+    AddMember, Deliver, EnteredAt, FindMembers, GoLive, GoneLive, Hold, Outlet, Placed, RemoveMember, Reply, SessionKey,
 };
 use super::seat::Seat;
 use crate::domain::{LogId, RoomName};
@@ -20,8 +20,8 @@ type Members = IndexMap<SessionKey, Rc<Seat>>;
 
 pub struct Audience {
     rooms: HashMap<RoomName, Members>,
-    /// Those of `rooms` by session, with the number of rooms that each is in.
-    seats: HashMap<SessionKey, (Rc<Seat>, usize)>,
+    /// Those of `rooms`, by session.
+    seats: HashMap<SessionKey, Rc<Seat>>,
     log: LogId,
     deliveries: Counter,
 }
@@ -69,6 +69,16 @@ impl Handler<Deliver> for Audience {
     }
 }
 
+impl Handler<Placed> for Audience {
+    type Result = ();
+
+    fn handle(&mut self, message: Placed, _: &mut Self::Context) {
+        let Some(position) = message.event.position() else { return };
+        let members = message.event.rooms().iter().filter_map(|room| self.rooms.get(room));
+        members.flat_map(IndexMap::values).for_each(|seat| seat.note_placed(position));
+    }
+}
+
 impl Handler<AddMember> for Audience {
     type Result = ();
 
@@ -76,16 +86,10 @@ impl Handler<AddMember> for Audience {
         let AddMember { room, key, outlet, session, begin, at, reply, entered } = message;
         // The reply first: the room's events follow it.
         answer(&*outlet, &reply);
-        let (seat, rooms) = self.seats.entry(key).or_insert_with(|| (Rc::new(Seat::new(outlet, session)), 0));
+        let seat = self.seats.entry(key).or_insert_with(|| Rc::new(Seat::new(outlet, session)));
         let live_through = seat.live_through();
-        match begin {
-            Begin::Now | Begin::After(_) => {}
-            Begin::Held => seat.hold(),
-            Begin::FromLog => seat.step_back(),
-        }
-        if self.rooms.entry(room).or_default().insert(key, seat.clone()).is_none() {
-            *rooms += 1;
-        }
+        seat.enter(&room, at, begin);
+        self.rooms.entry(room).or_default().insert(key, seat.clone());
         if let Some(entered) = entered {
             // A session that has gone needs no word.
             entered.send(EnteredAt { at, held: true, live_through }).ok();
@@ -102,11 +106,8 @@ impl Handler<RemoveMember> for Audience {
             if members.is_empty() {
                 self.rooms.remove(&message.room);
             }
-            if was_in && let Some((_, rooms)) = self.seats.get_mut(&message.key) {
-                *rooms -= 1;
-                if *rooms == 0 {
-                    self.seats.remove(&message.key);
-                }
+            if was_in && self.seats.get(&message.key).is_some_and(|seat| seat.leave(&message.room)) {
+                self.seats.remove(&message.key);
             }
         }
         answer(&*message.outlet, &message.reply);
@@ -125,17 +126,17 @@ impl Handler<Hold> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: Hold, _: &mut Self::Context) {
-        if let Some((seat, _)) = self.seats.get(&message.key) {
+        if let Some(seat) = self.seats.get(&message.key) {
             seat.hold();
         }
     }
 }
 
 impl Handler<GoLive> for Audience {
-    type Result = bool;
+    type Result = GoneLive;
 
     fn handle(&mut self, message: GoLive, _: &mut Self::Context) -> Self::Result {
         // A session in no room any more has nothing to wait for.
-        self.seats.get(&message.key).is_none_or(|(seat, _)| seat.go_live(message.through, self.log))
+        self.seats.get(&message.key).map_or(GoneLive::Live, |seat| seat.go_live(message.through, self.log))
     }
 }

@@ -155,6 +155,8 @@ pub struct Entry {
     pub reply: Reply,
     /// For a session that waits.
     pub entered: Option<oneshot::Sender<EnteredAt>>,
+    /// The session is in the room already, whatever becomes of this.
+    pub again: bool,
     done: bool,
 }
 
@@ -170,7 +172,7 @@ pub struct EnteredAt {
 
 impl Entry {
     pub fn new(room: RoomName, member: Member, begin: Begin, noted: Option<PidKey>, reply: Reply) -> Self {
-        Self { member, room, begin, noted, reply, entered: None, done: false }
+        Self { member, room, begin, noted, reply, entered: None, again: false, done: false }
     }
 
     /// It is in: nobody needs to be told of a failure.
@@ -187,7 +189,8 @@ impl Entry {
         if !self.done {
             self.done = true;
             let ack = self.reply.ack.as_ref().map(|(id, _)| *id);
-            self.member.session.do_send(JoinFailed { room: self.room.clone(), ack, code });
+            let (room, again) = (self.room.clone(), self.again);
+            self.member.session.do_send(JoinFailed { room, ack, code, again });
         }
     }
 }
@@ -205,16 +208,15 @@ pub struct JoinFailed {
     pub room: RoomName,
     pub ack: Option<i64>,
     pub code: ErrorCode,
+    /// It is in the room from an earlier join.
+    pub again: bool,
 }
 
-/// The session is in the room, with the events after `at`.
+/// The session is in a room whose events it has to read from the log.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Entered {
     pub room: RoomName,
-    pub at: Position,
-    /// Whether the session has to read them from the log.
-    pub from_log: bool,
 }
 
 /// Ends a session's membership.
@@ -344,6 +346,11 @@ pub struct RoomEnded {
     pub handled: u64,
 }
 
+/// Answered when the registry has handled what was sent to it before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Flush;
+
 /// Makes a room panic. Only tests send it, to see that nobody notices.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -364,6 +371,8 @@ pub enum Sequence {
     Note(Write),
     /// Answered as everything before it has gone out.
     Barrier(oneshot::Sender<()>),
+    /// The same, and all that another process on the same database has stored by then.
+    CatchUp(oneshot::Sender<()>),
 }
 
 /// Reads the events of rooms after each one's position, `limit` at most, up to `up_to` or the newest.
@@ -398,6 +407,13 @@ pub struct Deliver {
     pub event: Arc<Logged>,
 }
 
+/// An event that went out before it was stored has a place now; its members have had it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Placed {
+    pub event: Arc<Logged>,
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AddMember {
@@ -428,6 +444,8 @@ pub struct RemoveMember {
 #[rtype(result = "()")]
 pub struct FellBehind {
     pub after: Position,
+    /// From where each of the session's rooms is to be read.
+    pub starts: Vec<(RoomName, Position)>,
 }
 
 /// Keep the session's events from here on: it is about to read up to them.
@@ -438,12 +456,21 @@ pub struct Hold {
 }
 
 /// The session has sent its client everything up to and with `through`: send what was kept after it,
-/// and all that comes. `false` where too much came to be kept: the session has to read on.
+/// and all that comes.
 #[derive(Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "GoneLive")]
 pub struct GoLive {
     pub key: SessionKey,
     pub through: Position,
+}
+
+/// Whether a session is sent its events as they come now.
+#[derive(Debug, MessageResponse)]
+pub enum GoneLive {
+    Live,
+    /// Not yet: more came than was kept, or a room was entered meanwhile. The session has to
+    /// read its rooms on, each from here.
+    ReadOn(Vec<(RoomName, Position)>),
 }
 
 /// Who of this thread is in a room: a room that starts again asks.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::messages::{
-    AudienceStarted, Depart, Enter, Join, LeaveRoom, Place, ProvokePanic, Publish, Retire, RetireRoom, RoomEnded,
+    AudienceStarted, Depart, Enter, Flush, Join, LeaveRoom, Place, ProvokePanic, Publish, Retire, RetireRoom, RoomEnded,
 };
 use super::publication;
 use super::room::{Room, RoomSeed};
@@ -158,6 +158,12 @@ impl Handler<RoomEnded> for Registry {
         self.metrics.room_restarts.increment(1);
         tracing::error!(room = %message.room, panic, handled = message.handled, "a room panicked and was started again");
     }
+}
+
+impl Handler<Flush> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Self::Context) {}
 }
 
 impl Handler<ProvokePanic> for Registry {

@@ -145,6 +145,10 @@ impl Reception {
         let auth = auth.and_then(|auth| serde_json::from_value(auth).ok()).unwrap_or_default();
         let outcome = async {
             let (identity, expires_at) = self.identify(&auth).await?;
+            if !identity.is_system() && !self.services.view.is_durable() {
+                // In an outage nobody can be sent on from a place in the log; the client tries again.
+                return Err(Cause::Store(StoreError::Connection("events wait to be stored".to_owned())));
+            }
             let recovery = self.recover(&identity, &auth).await.map_err(Cause::Store)?;
             Ok((identity, expires_at, recovery))
         };
@@ -239,11 +243,18 @@ impl Reception {
             recovery,
         };
         let session = Session::start(seed, self.services.clone(), &worker.arbiter);
-        let closed = session.clone();
+        let (closed, never_opened) = (session.clone(), session.clone());
         // Before CONNECT is sent, so that no event can come first.
         socket.on_fallback::<Intake, Intake>(Intake { session, link, ordinary, max_payload: self.config.max_payload });
         socket.on_disconnect(async move |reason: DisconnectReason| {
             closed.do_send(Closed { reason: label(reason) });
+        });
+        // Where the transport went while the client was looked up, socketioxide forgets the socket without a
+        // word. This runs once it has sent CONNECT, or failed to.
+        tokio::spawn(async move {
+            if !socket.connected() {
+                never_opened.do_send(Closed { reason: "transport close" });
+            }
         });
     }
 }

@@ -247,6 +247,15 @@ impl Store {
         .await
     }
 
+    /// The position of the newest event in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn log_head(&self) -> Result<Position, StoreError> {
+        let info = self.read(|connection| connection::blocking(connection, log::read::info)).await?;
+        Ok(info.head)
+    }
+
     /// The events between two positions, of all rooms: what another process has written.
     ///
     /// # Errors

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::actor::{Sequencer, logged};
+use super::actor::{Known, Sequencer, logged};
 use crate::actors::logged::Logged;
-use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Reply, Sequence};
+use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Placed, Reply, Sequence};
 use crate::actors::publication::{Receipt, Settlement};
-use crate::domain::{Offset, Position, Refusal, packet};
-use crate::store::log::{Append, StoredEvent, Write, Written};
+use crate::domain::{ErrorCode, Offset, Position, Refusal, packet};
+use crate::store::log::{Append, PublishName, StoredEvent, Write, Written};
 
 /// Every worker thread.
 const ALL: u64 = u64::MAX;
@@ -17,12 +17,18 @@ impl Sequencer {
     pub(super) fn dispatch(&mut self, step: Sequence, written: Option<Written>) {
         match step {
             Sequence::Publish(settlement) => self.publish(settlement, written),
-            Sequence::Enter(entry) => self.enter(entry),
+            Sequence::Enter(entry) => {
+                // A replay is asked for at a place of its own, so that an offset says whether it came before or after.
+                if let Some(Written::Placed(position)) = written {
+                    self.set_head(position);
+                }
+                self.enter(entry);
+            }
             // Its audience hears of it as the message is dropped.
             Sequence::Leave(leave) => drop(leave),
             Sequence::Note(_) => {}
             // Who asked may have gone.
-            Sequence::Barrier(passed) => passed.send(()).unwrap_or_default(),
+            Sequence::Barrier(passed) | Sequence::CatchUp(passed) => passed.send(()).unwrap_or_default(),
         }
     }
 
@@ -32,19 +38,22 @@ impl Sequencer {
             Some(Written::Placed(position)) => {
                 let event = self.place(&append, position);
                 self.deliver(&event, audiences);
+                self.remember(append.name.as_ref(), true);
                 receipt.publish(self.head_offset.clone(), true);
             }
             Some(Written::NotKept) | None => self.publish_unplaced(append, audiences, receipt),
-            Some(Written::Repeated(position)) => {
-                receipt.publish(Offset::at(self.view.log, position).to_string().into(), true);
+            Some(Written::Repeated { position, kept }) => {
+                receipt.publish(Offset::at(self.view.log, position).to_string().into(), kept);
             }
             Some(Written::Contradicted) => receipt.refuse(Refusal::invalid("id")),
+            Some(Written::Failed) => receipt.refuse(Refusal::new(ErrorCode::Internal, "Failed to broadcast")),
             // The state that was asked for is there, and stored.
             Some(Written::Unchanged | Written::Noted) => receipt.publish(self.head_offset.clone(), true),
         }
     }
 
     pub(super) fn publish_unplaced(&mut self, append: Append, audiences: u64, receipt: Receipt) {
+        self.remember(append.name.as_ref(), false);
         let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept));
         self.deliver(&event, audiences);
         receipt.publish(self.head_offset.clone(), false);
@@ -62,9 +71,25 @@ impl Sequencer {
     /// An event that went out before it could be stored is stored now. Who was there has had it.
     pub(super) fn note_stored(&mut self, write: &Write, written: Option<Written>) {
         if let (Write::Append(append), Some(Written::Placed(position))) = (write, written) {
-            self.place(append, position);
+            let event = self.place(append, position);
+            for audience in self.audiences.iter().flatten() {
+                audience.do_send(Placed { event: event.clone() });
+            }
         }
     }
+
+    /// Notes what the newest publishes of a name were answered: an outage cannot ask the database for it.
+    fn remember(&mut self, name: Option<&PublishName>, durable: bool) {
+        let Some(name) = name else { return };
+        let known = Known { digest: name.digest, offset: self.head_offset.clone(), durable };
+        self.recent.insert((name.publisher.clone(), name.id.clone()), known);
+        if self.recent.len() > Self::MAX_RECENT {
+            // The older half goes at once: removing one moves all.
+            self.recent.drain(..Self::MAX_RECENT / 2);
+        }
+    }
+
+    const MAX_RECENT: usize = 20_000;
 
     /// An event that another process on the same database has stored.
     pub(super) fn adopt(&mut self, event: StoredEvent) {
@@ -120,6 +145,8 @@ impl Sequencer {
         let outlet = member.outlet.clone();
         let told = session.clone().recipient();
         member.audience.do_send(AddMember { room, key, outlet, session: told, begin, at, reply, entered });
-        session.do_send(Entered { room: entry.room.clone(), at, from_log });
+        if from_log {
+            session.do_send(Entered { room: entry.room.clone() });
+        }
     }
 }

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::Directory;
 use super::commands::Asked;
 use super::cursor::Cursor;
 use super::reading::Reading;
-use super::recovery::{Recovered, Recovery};
+use super::recovery::Recovery;
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
 use crate::access::{Pids, RateLimit};
 use crate::actors::messages::{
@@ -23,7 +24,7 @@ use crate::actors::messages::{
 use crate::actors::sequencer::LogView;
 use crate::actors::{Audience, Registry, RightsMonitor, Sequencer};
 use crate::config::LogConfig;
-use crate::domain::{Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
+use crate::domain::{Identity, PidKey, Refusal, RoomKind, RoomName, packet};
 use crate::store::Store;
 use crate::store::log::Write;
 use crate::telemetry::{EventStatus, Metrics};
@@ -74,6 +75,15 @@ impl PublishIds {
 }
 
 impl SessionServices {
+    /// Waits until this process has what another on the same database has stored by now: in a
+    /// rolling restart a client may show an offset that is news here.
+    pub async fn catch_up(&self) {
+        let (seen, caught_up) = oneshot::channel();
+        self.sequencer.do_send(Sequence::CatchUp(seen));
+        // Dropped unanswered only when the service ends.
+        caught_up.await.ok();
+    }
+
     /// A new session's key, and the `pid` that shows it.
     pub fn new_pid(&self, identity: &Identity) -> (PidKey, String) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -106,6 +116,8 @@ pub struct Session {
     pub(super) arriving: usize,
     came_back: Option<Recovery>,
     pub(super) reading: Option<Reading>,
+    /// Since when its client has not had everything for want of taking it.
+    pub(super) behind_since: Option<Instant>,
     pub(super) services: Arc<SessionServices>,
 }
 
@@ -132,6 +144,7 @@ impl Session {
                 arriving: recovery.as_ref().map_or(0, |recovery| recovery.rooms.len()),
                 came_back: recovery,
                 reading: None,
+                behind_since: None,
                 services: session_services,
             }
         });
@@ -155,11 +168,11 @@ impl Session {
 
     fn come_back(&mut self, ctx: &mut Context<Self>) {
         let Some(recovery) = &mut self.came_back else { return };
-        let rooms = std::mem::take(&mut recovery.rooms);
         let lost = std::mem::take(&mut recovery.lost);
-        for Recovered { room, start, rests_on } in rooms {
+        let rooms: Vec<_> = recovery.rooms.iter_mut().map(|room| (room.room.clone(), room.rests_on.take())).collect();
+        for (room, rests_on) in rooms {
             let (subject, facts) = rests_on.unzip();
-            self.state.restore(&room, subject.clone(), start);
+            self.state.restore(&room, subject.clone());
             if let Some((subject, facts)) = subject.zip(facts) {
                 self.watch(subject, facts, ctx);
             }
@@ -171,21 +184,21 @@ impl Session {
         }
     }
 
-    fn arrived(&mut self, room: RoomName, at: Position, from_log: bool, ctx: &mut Context<Self>) {
-        if !from_log {
-            return self.state.entered(&room, at);
-        }
-        let Some(head) = self.came_back.as_ref().map(|recovery| recovery.head) else {
+    /// It is in a room whose events it has to read.
+    fn arrived(&mut self, room: RoomName, ctx: &mut Context<Self>) {
+        let log = self.services.view.log;
+        if self.came_back.is_none() {
             // Something came to its own room while it connected.
             let began_at = self.pid.began_at;
-            self.state.entered(&room, began_at);
-            return self.read_from(Cursor::all(self.services.view.log, began_at, vec![(room, began_at)]), ctx);
-        };
+            return self.read_from(Cursor::all(log, began_at, vec![(room, began_at)]), ctx);
+        }
         self.arriving = self.arriving.saturating_sub(1);
-        if self.arriving == 0 {
-            self.came_back = None;
-            let cursor = Cursor::all(self.services.view.log, head, self.state.starts(0));
-            self.read_from(cursor, ctx);
+        if self.arriving == 0
+            && let Some(recovery) = self.came_back.take()
+        {
+            let rooms = recovery.rooms.into_iter().filter(|recovered| self.state.is_in(&recovered.room));
+            let starts = rooms.map(|recovered| (recovered.room, recovered.start)).collect();
+            self.read_from(Cursor::all(log, recovery.head, starts), ctx);
         }
     }
 
@@ -277,14 +290,14 @@ impl Handler<JoinFailed> for Session {
     type Result = ();
 
     fn handle(&mut self, message: JoinFailed, _: &mut Self::Context) {
-        let JoinFailed { room, ack, code } = message;
+        let JoinFailed { room, ack, code, again } = message;
         if room.kind() == RoomKind::User || self.arriving > 0 {
             // A session without one of its rooms would miss events in silence; the client comes back to a whole one.
             self.member.outlet.close(Closing::Transport);
             return;
         }
         let event = room.kind().join_event().unwrap_or_default();
-        if let Some(rests_on) = self.state.leave(&room) {
+        if !again && let Some(rests_on) = self.state.leave(&room) {
             self.send_leave(room.clone(), rests_on, false, Reply::default());
         }
         let refusal = Refusal::new(code, failure_message(event));
@@ -297,7 +310,7 @@ impl Handler<Entered> for Session {
     type Result = ();
 
     fn handle(&mut self, message: Entered, ctx: &mut Self::Context) {
-        self.arrived(message.room, message.at, message.from_log, ctx);
+        self.arrived(message.room, ctx);
     }
 }
 
@@ -305,7 +318,7 @@ impl Handler<FellBehind> for Session {
     type Result = ();
 
     fn handle(&mut self, message: FellBehind, ctx: &mut Self::Context) {
-        self.fall_behind(message.after, ctx);
+        self.fall_behind(message.after, message.starts, ctx);
     }
 }
 

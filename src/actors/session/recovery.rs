@@ -59,7 +59,11 @@ pub async fn plan(
     offset: Option<&str>,
 ) -> Result<Result<Recovery, NotRecovered>, StoreError> {
     let Some(key) = services.pids.verify(pid, identity) else { return Ok(Err(NotRecovered::Unknown)) };
-    let offset = match offset.filter(|text| !text.is_empty()).map(Offset::parse) {
+    let given = offset;
+    if given.and_then(Offset::parse).is_some_and(|offset| offset.head > services.view.head()) {
+        services.catch_up().await;
+    }
+    let offset = match given.filter(|text| !text.is_empty()).map(Offset::parse) {
         None => Offset::at(services.view.log, 0),
         Some(Some(offset)) if offset.log == services.view.log && offset.head <= services.view.head() => offset,
         Some(_) => return Ok(Err(NotRecovered::Unknown)),
@@ -99,7 +103,8 @@ fn starts(identity: &Identity, key: &PidKey, offset: &Offset, rows: Vec<SessionR
 fn start_of(offset: &Offset, row: SessionRoom) -> (RoomName, Position) {
     let named = offset.behind.iter().find(|(room, _)| *room == row.room).map(|(_, position)| *position);
     let start = match named {
-        Some(position) => position,
+        // An offset of an earlier session may name the room too: nothing before this one's entry is its own.
+        Some(position) => position.max(row.since),
         // Nothing since it entered: neither what it asked to have replayed.
         None if offset.head < row.entered_at => row.since,
         None => offset.head,

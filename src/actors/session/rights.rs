@@ -12,6 +12,9 @@ use crate::domain::{ErrorCode, Refusal, RoomName};
 
 const EXPIRED: Refusal = Refusal::new(ErrorCode::TokenExpired, "Token expired");
 
+/// How soon rights that could not be checked are checked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl Session {
     pub(super) fn check_rights_again(&self, ctx: &mut Context<Self>) {
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
@@ -34,8 +37,11 @@ impl Session {
                 lost.into_iter().for_each(|(room, refusal)| session.put_out(&room, &refusal));
             }
             Ok(None) => session.end("the user is no longer active", ctx),
-            // Who was let in stays in while the database is away; the monitor asks again.
-            Err(error) => tracing::warn!(%error, "rights could not be checked again"),
+            // Who was let in stays in while the database is away.
+            Err(error) => {
+                tracing::warn!(%error, "rights could not be checked again");
+                ctx.run_later(AGAIN, |session, ctx| session.check_rights_again(ctx));
+            }
         });
         ctx.wait(checking);
     }
