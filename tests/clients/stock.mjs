@@ -156,7 +156,54 @@ function dropTransport({ client: name }) {
   transport.opts.agent.destroy();
 }
 
+// A drop after which the client comes back only when it is told to.
+function pauseReconnecting(request) {
+  const { io } = stockClient(request.client);
+  io.reconnection(false);
+  dropTransport(request);
+}
+
+function resumeReconnecting({ client: name }) {
+  const { io } = stockClient(name);
+  io.reconnection(true);
+  io.connect();
+}
+
+// Emits, and loses the transport as soon as the client has had `count` events of this name: at once for 0.
+// A `deaf` one is handed nothing more of what may have arrived with them.
+function dropAfter({ client: name, event, count, emit: [asked, ...args], deaf = false }) {
+  const socket = stockClient(name);
+  const { engine } = socket.io;
+  return new Promise((resolve) => {
+    let had = 0;
+    const drop = () => {
+      socket.offAny(heard);
+      if (deaf) engine.removeAllListeners('data');
+      dropTransport({ client: name });
+      resolve({});
+    };
+    const heard = (heardEvent) => {
+      if (heardEvent === event && (had += 1) === count) drop();
+    };
+    socket.onAny(heard);
+    socket.emit(asked, ...args);
+    // Long enough for the request to leave, not for the answer to come.
+    if (count === 0) setImmediate(drop);
+  });
+}
+
+// Node's own stream under the websocket: what is not read there fills the buffers of both sides.
+function pauseReading({ client: name, paused }) {
+  const { ws } = stockClient(name).io.engine.transport;
+  if (paused) ws.pause();
+  else ws.resume();
+}
+
 export const stockOperations = {
+  pauseReconnecting,
+  resumeReconnecting,
+  pauseReading,
+  dropAfter,
   connect,
   connectMany,
   emit,

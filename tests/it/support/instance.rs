@@ -6,9 +6,9 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
+use diesel::{Connection, RunQueryDsl};
 use expeditor::App;
 use expeditor::app::Inside;
 use expeditor::config::Config;
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::people::{SERVER_SECRET, USER_SECRET};
 use super::wait::eventually;
 
-const RESTAURANTS: &str = include_str!("../../fixtures/restaurants.sql");
+pub const RESTAURANTS: &str = include_str!("../../fixtures/restaurants.sql");
 
 pub struct Instance {
     pub address: SocketAddr,
@@ -100,6 +100,17 @@ impl Instance {
         let mut connection = connect(&self.database);
         connection.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
         connection.batch_execute(sql).unwrap();
+    }
+
+    /// Rows of the log.
+    pub fn stored_events(&self) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            count: i64,
+        }
+        let query = diesel::sql_query("SELECT count(*) AS count FROM log_events");
+        query.get_result::<Count>(&mut connect(&self.database)).unwrap().count
     }
 
     fn halt(&mut self) {

@@ -1,9 +1,13 @@
 //! What the tests stand on: an instance, stock clients, tokens, and waiting for conditions.
 
 pub mod client;
+pub mod house;
 pub mod instance;
+pub mod network;
 pub mod people;
 pub mod program;
+pub mod proxy;
+pub mod stock;
 pub mod wait;
 
 pub use client::{Driver, event_args};
