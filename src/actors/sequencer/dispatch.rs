@@ -17,7 +17,12 @@ impl Sequencer {
     pub(super) fn dispatch(&mut self, step: Sequence, written: Option<Written>) {
         match step {
             Sequence::Publish(settlement) => self.publish(settlement, written),
-            Sequence::Enter(entry) => self.enter(entry),
+            Sequence::Enter(entry) => {
+                if let Some(Written::Entered(position)) = written {
+                    self.set_head(position);
+                }
+                self.enter(entry);
+            }
             // Its audience hears of it as the message is dropped.
             Sequence::Leave(leave) => drop(leave),
             Sequence::Note(_) => {}
@@ -40,7 +45,9 @@ impl Sequencer {
             }
             Some(Written::Contradicted) => receipt.refuse(Refusal::invalid("id")),
             // The state that was asked for is there, and stored.
-            Some(Written::Unchanged | Written::Noted) => receipt.publish(self.head_offset.clone(), true),
+            Some(Written::Unchanged | Written::Entered(_) | Written::Noted) => {
+                receipt.publish(self.head_offset.clone(), true);
+            }
         }
     }
 

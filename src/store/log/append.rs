@@ -110,6 +110,12 @@ impl Transaction<'_> {
     }
 
     fn enter(&mut self, session: &PidKey, room: &RoomName, since: Option<Position>) -> QueryResult<Written> {
+        if since.is_some() {
+            // A place of its own, after all that any client has had: an offset from here on says that the replay was
+            // had too. Without it, a client that lost its connection before the replay's first event would
+            // show the same offset as one that had all of it.
+            self.head += 1;
+        }
         let row = (
             session_rooms::session.eq(session.to_string()),
             session_rooms::room.eq(room.as_str()),
@@ -127,9 +133,9 @@ impl Transaction<'_> {
                     session_rooms::since.eq(excluded(session_rooms::since)),
                 ))
                 .execute(self.connection)?;
-        } else {
-            insert.on_conflict_do_nothing().execute(self.connection)?;
+            return Ok(Written::Entered(self.head));
         }
+        insert.on_conflict_do_nothing().execute(self.connection)?;
         Ok(Written::Noted)
     }
 

@@ -86,6 +86,8 @@ pub enum Written {
     Contradicted,
     /// The item has that state already.
     Unchanged,
+    /// The session is in the room, with a replay, from this position on; no event has it.
+    Entered(Position),
     /// A session's row stands as asked.
     Noted,
 }
