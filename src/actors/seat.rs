@@ -127,7 +127,8 @@ impl Seat {
                 return false;
             }
         };
-        self.last.set(self.last.get().max(Some(through)));
+        // 0 stands before the first event: that is to have had none.
+        self.last.set(self.last.get().max(Some(through).filter(|through| *through > 0)));
         self.live.set(true);
         // One that is not taken makes the session fall behind, and those after it are kept no more.
         events.iter().for_each(|event| self.take(event, log));
