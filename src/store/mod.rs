@@ -213,6 +213,14 @@ impl Store {
         .await
     }
 
+    /// The position of the newest event, whoever wrote it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn log_head(&self) -> Result<Position, StoreError> {
+        self.read(|connection| connection::blocking(connection, log::read::head)).await
+    }
+
     /// Writes a batch to the log: all of it, or nothing. Has no deadline: what becomes of the
     /// batch is known when this returns. The database gives up waiting for a lock by itself.
     ///

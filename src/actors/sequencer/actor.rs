@@ -9,6 +9,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::backlog::{Slot, write_of};
+use super::others::read_foreign;
 use super::outage::Outage;
 use super::tail::{Tail, page};
 use crate::actors::Audience;
@@ -174,6 +175,8 @@ impl Sequencer {
             Ok((committed, foreign)) => {
                 sequencer.metrics.log_committed(committed.written.len(), began.elapsed());
                 foreign.into_iter().for_each(|event| sequencer.adopt(event));
+                // Not every position has an event.
+                sequencer.set_head(sequencer.head.max(committed.before));
                 sequencer.go_out(slots, committed);
                 sequencer.after_success(ctx);
             }
@@ -201,25 +204,14 @@ impl Sequencer {
         }
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && self.outage.is_none() && !self.scheduled
+    }
+
     pub(super) fn set_head(&mut self, head: Position) {
         self.head = head;
         self.head_offset = Offset::at(self.view.log, head).to_string().into();
         self.view.set_head(head);
-    }
-}
-
-/// What another process wrote to the same log before this batch. The batch is stored, so this is asked until it is answered.
-async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
-    const AGAIN: Duration = Duration::from_millis(200);
-    if before <= head {
-        return Vec::new();
-    }
-    loop {
-        match store.read_between(head, before).await {
-            Ok(events) => return events,
-            Err(error) => tracing::warn!(%error, "another instance's events cannot be read yet"),
-        }
-        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -229,6 +221,10 @@ pub(super) fn logged(event: StoredEvent, log: LogId) -> Logged {
 
 impl Actor for Sequencer {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        Self::look_for_others_now_and_then(ctx);
+    }
 }
 
 impl Handler<Sequence> for Sequencer {

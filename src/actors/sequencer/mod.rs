@@ -6,6 +6,7 @@
 mod actor;
 mod backlog;
 mod dispatch;
+mod others;
 mod outage;
 mod tail;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::Directory;
 use super::commands::Asked;
@@ -78,6 +79,21 @@ impl SessionServices {
     pub fn new_pid(&self, identity: &Identity) -> (PidKey, String) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.pids.mint(identity, self.view.head(), u32::try_from(now.as_secs()).unwrap_or(u32::MAX))
+    }
+}
+
+impl SessionServices {
+    /// Whether the log reaches this far. What another instance has written may not be known here yet.
+    pub(super) async fn reaches(&self, position: Position, session: PidKey) -> bool {
+        if position > self.view.head() {
+            // What is stored brings with it what others stored before; that the session is alive is as good as anything.
+            let (passed, barrier) = oneshot::channel();
+            self.sequencer.do_send(Sequence::Note(Write::Seen { session, own_room: None }));
+            self.sequencer.do_send(Sequence::Barrier(passed));
+            // Dropped unanswered only when the service ends.
+            barrier.await.ok();
+        }
+        position <= self.view.head()
     }
 }
 

@@ -35,13 +35,14 @@ enum Past {
 impl Session {
     pub(super) fn join(&self, room: RoomName, since: Option<Box<str>>, asked: Asked, ctx: &mut Context<Self>) {
         let (services, identity) = (self.services.clone(), self.state.identity.clone());
+        let pid = self.pid;
         let checking = async move {
             let store = &services.store;
             // The rows as they are now: a right that was given a moment ago holds at once.
             let identity = access::identity_now(store, &identity).await?.ok_or(policy::denied(room.kind()))?;
             let admission = access::may_be_in(store, &identity, &room).await?;
             let after = match since.as_deref().and_then(Offset::parse) {
-                Some(offset) if offset.log == services.view.log && offset.head <= services.view.head() => {
+                Some(offset) if offset.log == services.view.log && services.reaches(offset.head, pid).await => {
                     let after = offset.position_in(&room);
                     (after >= store.pruned_through(&room).await?).then_some(after)
                 }

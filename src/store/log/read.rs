@@ -21,6 +21,10 @@ fn info(connection: &mut SqliteConnection) -> QueryResult<LogInfo> {
     Ok(LogInfo { log: LogId(u32::try_from(log).unwrap_or_default()), head: from_db(head), pid_secret })
 }
 
+pub fn head(connection: &mut SqliteConnection) -> QueryResult<Position> {
+    log_head::table.select(log_head::head).first(connection).map(from_db)
+}
+
 /// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in order.
 /// `None` where some of them are gone.
 pub fn events(
