@@ -169,26 +169,43 @@ function resumeReconnecting({ client: name }) {
   io.connect();
 }
 
-// Emits, and loses the transport as soon as the client has had `count` events of this name: at once for 0.
-// A `deaf` one is handed nothing more of what may have arrived with them.
-function dropAfter({ client: name, event, count, emit: [asked, ...args], deaf = false }) {
+// Emits, and loses the transport once the client has had `count` events of this name.
+function dropAfter({ client: name, event, count, emit: [asked, ...args] }) {
   const socket = stockClient(name);
-  const { engine } = socket.io;
   return new Promise((resolve) => {
     let had = 0;
-    const drop = () => {
-      socket.offAny(heard);
-      if (deaf) engine.removeAllListeners('data');
-      dropTransport({ client: name });
-      resolve({});
-    };
     const heard = (heardEvent) => {
-      if (heardEvent === event && (had += 1) === count) drop();
+      if (heardEvent !== event || (had += 1) < count) return;
+      socket.offAny(heard);
+      // Not within the handler: no network goes between two events that the client has read already.
+      setImmediate(() => {
+        dropTransport({ client: name });
+        resolve({});
+      });
     };
     socket.onAny(heard);
     socket.emit(asked, ...args);
-    // Long enough for the request to leave, not for the answer to come.
-    if (count === 0) setImmediate(drop);
+  });
+}
+
+// Emits, and loses the transport right behind the first packet that has `text` in it.
+function dropBehind({ client: name, text, emit: [asked, ...args] }) {
+  const socket = stockClient(name);
+  const { engine } = socket.io;
+  engine.removeAllListeners('data');
+  return new Promise((resolve) => {
+    let deaf = false;
+    engine.on('data', (data) => {
+      if (deaf) return;
+      socket.io.ondata(data);
+      if (!data.includes(text)) return;
+      deaf = true;
+      setImmediate(() => {
+        dropTransport({ client: name });
+        resolve({});
+      });
+    });
+    socket.emit(asked, ...args);
   });
 }
 
@@ -199,11 +216,19 @@ function pauseReading({ client: name, paused }) {
   else ws.resume();
 }
 
+async function readFor({ client: name, ms }) {
+  pauseReading({ client: name, paused: false });
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  pauseReading({ client: name, paused: true });
+}
+
 export const stockOperations = {
+  readFor,
   pauseReconnecting,
   resumeReconnecting,
   pauseReading,
   dropAfter,
+  dropBehind,
   connect,
   connectMany,
   emit,

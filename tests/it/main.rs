@@ -19,5 +19,6 @@ mod recovery_restart;
 mod recovery_rights;
 mod rights;
 mod since;
+mod slow;
 mod supervision;
 mod transports;

@@ -105,7 +105,9 @@ fn no_order_is_lost_around_the_snapshot() {
 
 #[test]
 fn past_the_retention_it_is_not_recovered_and_the_snapshot_is_right() {
-    let (instance, driver) = (Instance::with(&[("LOG_MAX_EVENTS", "20")]), Driver::node());
+    // Pings, so that the dropped polling session is noticed: nobody takes its place.
+    let variables = [("LOG_MAX_EVENTS", "20"), ("PING_INTERVAL", "1000"), ("PING_TIMEOUT", "1000")];
+    let (instance, driver) = (Instance::with(&variables), Driver::node());
     let backend = Backend::new(&instance.url());
     for (name, transport) in [("chef", "websocket"), ("poller", "polling")] {
         connect(&driver, &instance.url(), name, &token(CHEF), &[transport]);
@@ -126,4 +128,5 @@ fn past_the_retention_it_is_not_recovered_and_the_snapshot_is_right() {
         assert!(!items.contains("cnew00000003") && event_args(&driver, name, "kitchen:new-order").is_empty());
         driver.call("disconnect", json!({ "client": name }));
     }
+    eventually("the dropped sessions' end", || instance.services().directory.is_empty().then_some(()));
 }

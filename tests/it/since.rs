@@ -85,7 +85,7 @@ fn a_replay_that_is_cut_anywhere_goes_on_where_it_was() {
         let backend = Backend::new(&instance.url());
         let start = backend.publish(&format!("user:{CHEF}"), 0)["offset"].clone();
         (0..4).for_each(|part| drop(backend.ask(&many(&tab(), part * 250, part * 250 + 250))));
-        for cut_after in [0u64, 1, 100, 255, 256, 257, 600, 999] {
+        for cut_after in [1, 100, 255, 256, 257, 600, 999] {
             let name = format!("chef{cut_after}");
             connect(&driver, &instance.url(), &name, &token(CHEF), &transports);
             // Cut as the client has had so many.
@@ -108,7 +108,8 @@ fn a_replay_that_is_cut_before_its_first_event_is_not_taken_for_one_that_was_had
     // The newest event of all is one that the client has had: in another room.
     backend.ask(&json!({ "room": format!("user:{CHEF}"), "event": "other", "payload": 1 }));
     driver.wait("chef", "other", 0);
-    driver.call("dropAfter", json!({ "client": "chef", "event": "tab:joined", "count": 1, "emit": ["tab:join", { "tabId": GUESTS_TAB, "since": start }], "deaf": true }));
+    let emit = json!(["tab:join", { "tabId": GUESTS_TAB, "since": start }]);
+    driver.call("dropBehind", json!({ "client": "chef", "text": "tab:joined", "emit": emit }));
     has_each_once(&driver, "chef", 50);
     assert_eq!(recovered(&driver, "chef"), [false, true]);
     driver.call("disconnect", json!({ "client": "chef" }));
