@@ -15,6 +15,7 @@ mod orders;
 mod outage;
 mod publishing;
 mod recovery;
+mod recovery_chaos;
 mod recovery_restart;
 mod recovery_rights;
 mod rights;

@@ -108,3 +108,36 @@ fn who_comes_back_while_the_database_is_locked_is_recovered_once_it_answers() {
     assert_eq!(recovered(&driver, "chef"), [false, true]);
     driver.call("disconnect", json!({ "client": "chef" }));
 }
+
+#[test]
+fn a_database_that_refuses_writes_is_the_same() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    let backend = Backend::new(&instance.url());
+    connect(&driver, &instance.url(), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    instance.execute("CREATE TRIGGER full BEFORE INSERT ON log_events BEGIN SELECT RAISE(ABORT, 'disk full'); END");
+    (0..50).for_each(|n| assert_eq!(backend.publish(&kitchen(), n)["durable"], false));
+    has_each_once(&driver, "chef", 50);
+    assert_eq!(instance.get("/health/ready", &[]).0, 503);
+    instance.execute("DROP TRIGGER full");
+    eventually("all is stored", || (instance.stored_events() == 50).then_some(()));
+    eventually("ready again", || (instance.get("/health/ready", &[]).0 == 200).then_some(()));
+    assert_eq!(backend.publish(&kitchen(), 50)["durable"], true);
+    has_each_once(&driver, "chef", 51);
+    driver.call("disconnect", json!({ "client": "chef" }));
+}
+
+#[test]
+fn what_is_held_back_has_a_bound() {
+    let instance = Instance::start();
+    let backend = Backend::new(&instance.url());
+    let locked = lock(&instance);
+    let big = json!({ "room": kitchen(), "event": "e", "payload": "x".repeat(900_000) });
+    let answers: Vec<_> = (0..80).map(|_| backend.ask(&big)).collect();
+    let taken = answers.iter().take_while(|answer| answer["ok"] == true).count();
+    assert!((70..80).contains(&taken), "64 MiB: {taken}");
+    assert!(answers[taken..].iter().all(|answer| answer["error"]["code"] == "UNAVAILABLE"));
+    drop(locked);
+    eventually("all is stored", || (instance.stored_events() == taken as i64).then_some(()));
+    eventually("it is taken again", || (backend.ask(&big)["durable"] == true).then_some(()));
+}

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::house::{House, free_port};
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::stock::{Backend, connect, has_each_once, seen};
 use crate::support::{Driver, Instance, SERVER_SECRET, event_args, token};
@@ -72,4 +73,18 @@ fn http_takes_one_publish_or_many_and_answers_in_their_order() {
     assert_eq!(status(SERVER_SECRET, &format!("\"{}\"", "x".repeat(20_000))), 413);
     assert_eq!(seen(&driver, "chef").len(), 100);
     driver.call("disconnect", json!({ "client": "chef" }));
+}
+
+#[test]
+fn http_says_that_it_stops() {
+    let (house, driver) = (House::new(&[("DRAIN_SECS", "3")]), Driver::node());
+    let server = house.serve(free_port());
+    let backend = Backend::new(&server.url());
+    for name in ["a", "b", "c", "d"] {
+        connect(&driver, &server.url(), name, &token(CHEF), &["websocket"]);
+    }
+    server.program.signal("TERM");
+    server.program.line("stopping");
+    let (status, answer) = backend.post(SERVER_SECRET, "{}").unwrap();
+    assert_eq!((status, answer), (503, json!({ "error": "Shutting down" })));
 }

@@ -91,8 +91,13 @@ impl Backend {
 
     /// Publishes event `e` number `n` until it is acknowledged, each time under the same name.
     pub fn insist(&self, room: &str, n: u64) -> Value {
-        let publish = json!({ "room": room, "event": "e", "payload": { "n": n }, "id": format!("e{n}") }).to_string();
-        eventually(&format!("an acknowledgement of {n}"), || {
+        self.insist_on(&json!({ "room": room, "event": "e", "payload": { "n": n }, "id": format!("e{n}") }))
+    }
+
+    /// Publishes until it is acknowledged. What has a name is published once.
+    pub fn insist_on(&self, publish: &Value) -> Value {
+        let publish = publish.to_string();
+        eventually("an acknowledgement", || {
             let (_, answer) = self.post(SERVER_SECRET, &publish)?;
             (answer["ok"] == true).then_some(answer)
         })
