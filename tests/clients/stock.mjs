@@ -150,7 +150,9 @@ function transportName(socket) {
 // As when the network goes: neither a Socket.IO nor an Engine.IO nor a websocket close is sent.
 // The library has no such call; its `engine.close()` takes leave of the server.
 function dropTransport({ client: name }) {
-  const { transport } = stockClient(name).io.engine;
+  const { transport, readyState } = stockClient(name).io.engine;
+  // A transport that is being opened ends with an error; the library waits for that, or for its time-out.
+  if (readyState !== 'open') throw new Failure('there is no open transport to drop');
   if (transport.name === 'websocket') return void transport.ws?.terminate();
   transport.onClose({ description: 'dropped' });
   transport.opts.agent.destroy();

@@ -138,6 +138,6 @@ fn what_is_held_back_has_a_bound() {
     assert!((70..80).contains(&taken), "64 MiB: {taken}");
     assert!(answers[taken..].iter().all(|answer| answer["error"]["code"] == "UNAVAILABLE"));
     drop(locked);
-    eventually("all is stored", || (instance.stored_events() == taken as i64).then_some(()));
+    eventually("all is stored", || (instance.stored_events() == i64::try_from(taken).unwrap()).then_some(()));
     eventually("it is taken again", || (backend.ask(&big)["durable"] == true).then_some(()));
 }

@@ -91,7 +91,8 @@ impl Chaos {
         }
         let names: Vec<String> = rooms.iter().map(|room| name_of(*room)).collect();
         let publish = json!({ "rooms": names, "event": "e", "payload": { "n": n }, "id": format!("e{n}") });
-        self.offset = self.backend.insist_on(&publish)["offset"].as_str().unwrap().to_owned();
+        let answer = self.backend.insist_on(&publish);
+        answer["offset"].as_str().unwrap().clone_into(&mut self.offset);
         for client in &mut self.clients {
             if rooms.iter().any(|room| client.rooms.contains(room)) {
                 client.expected.push(n as u64);
