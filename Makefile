@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients chromium bench schema
+.PHONY: help run test lint web clients chromium network bench schema
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -11,7 +11,7 @@ help: ## What can be made
 run: web ## The demo restaurant, on the embedded database
 	cargo run --release -- serve --demo
 
-test: web clients chromium ## Every test
+test: web clients chromium network ## Every test
 	cd web && npm run --silent check && npm test --silent
 ifeq ($(NEXTEST),yes)
 	cargo nextest run
@@ -40,6 +40,9 @@ clients: ## The clients that the tests use
 
 chromium:
 	@command -v chromium >/dev/null || { echo "installing Chromium"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; }
+
+network: # For the tests that cut a network; without root they use a proxy
+	@command -v ip >/dev/null || { echo "installing iproute2"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq iproute2; }
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
