@@ -168,6 +168,9 @@ impl Metrics {
 
     /// Counts a batch that was stored.
     pub fn log_committed(&self, writes: usize, took: Duration) {
+        if writes == 0 {
+            return;
+        }
         self.log_appends.increment(writes as u64);
         self.log_commits.record(took.as_secs_f64());
     }

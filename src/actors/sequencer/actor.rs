@@ -95,7 +95,7 @@ impl Sequencer {
     /// idle service is stored at once.
     const PACE: Duration = Duration::from_millis(1);
     /// How often a service without publishes looks whether another has gone on with the log.
-    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    const LOOK_EVERY: Duration = Duration::from_millis(200);
     /// How long a batch may take before what can go out without it does.
     const PATIENCE: Duration = Duration::from_millis(500);
 

@@ -6,9 +6,9 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
+use diesel::{Connection, RunQueryDsl};
 use expeditor::App;
 use expeditor::app::Inside;
 use expeditor::config::Config;
@@ -108,6 +108,17 @@ impl Instance {
             // It may have stopped by itself.
             stop.send(()).ok();
         }
+    }
+
+    /// Rows of the log.
+    pub fn stored_events(&self) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            count: i64,
+        }
+        let query = diesel::sql_query("SELECT count(*) AS count FROM log_events");
+        query.get_result::<Count>(&mut connect(&self.database)).unwrap().count
     }
 
     fn halt(&mut self) {
