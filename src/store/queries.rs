@@ -1,6 +1,7 @@
 //! The queries, one function each, over one connection.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -175,33 +176,50 @@ pub async fn read_notification(connection: &mut Connection, user: &UserId, id: &
     Ok(known > 0)
 }
 
-pub async fn open_orders(connection: &mut Connection, venue: &Cuid) -> Result<Vec<OrderRow>, StoreError> {
-    type Row = (String, i32, NaiveDateTime, Option<NaiveDateTime>, OrderItem);
-    let rows: Vec<Row> = tab_items::table
+/// The venues' tabs with items that the kitchen has not delivered, oldest first.
+pub async fn open_orders(
+    connection: &mut Connection,
+    venues: Vec<Cuid>,
+) -> Result<HashMap<Cuid, Arc<Vec<OrderRow>>>, StoreError> {
+    let rows: Vec<(String, ItemRow)> = tab_items::table
         .inner_join(tabs::table)
-        .filter(tabs::venue_id.eq(venue.as_str()))
+        .filter(tabs::venue_id.eq_any(venues.iter().map(Cuid::as_str)))
         .filter(tab_items::kitchen_status.eq_any(["SENT", "IN_PROGRESS", "READY"]))
         .select((
-            tabs::id,
-            tabs::tab_number,
-            tab_items::ordered_at,
-            tab_items::sent_to_kitchen_at,
+            tabs::venue_id,
             (
-                tab_items::id,
-                tab_items::name,
-                tab_items::quantity,
-                tab_items::modifiers,
-                tab_items::notes,
-                tab_items::kitchen_status,
+                tabs::id,
+                tabs::tab_number,
+                tab_items::ordered_at,
+                tab_items::sent_to_kitchen_at,
+                (
+                    tab_items::id,
+                    tab_items::name,
+                    tab_items::quantity,
+                    tab_items::modifiers,
+                    tab_items::notes,
+                    tab_items::kitchen_status,
+                ),
             ),
         ))
         .order((tab_items::ordered_at, tab_items::id))
         .load(connection)
         .await?;
-    Ok(group_by_tab(rows))
+    let mut by_venue: HashMap<String, Vec<ItemRow>> = HashMap::new();
+    for (venue, row) in rows {
+        by_venue.entry(venue).or_default().push(row);
+    }
+    let orders = |venue: Cuid| {
+        let rows = by_venue.remove(venue.as_str()).unwrap_or_default();
+        (venue, Arc::new(group_by_tab(rows)))
+    };
+    Ok(venues.into_iter().map(orders).collect())
 }
 
-fn group_by_tab(rows: Vec<(String, i32, NaiveDateTime, Option<NaiveDateTime>, OrderItem)>) -> Vec<OrderRow> {
+/// Tab, its number, when ordered, when sent to the kitchen, the item.
+type ItemRow = (String, i32, NaiveDateTime, Option<NaiveDateTime>, OrderItem);
+
+fn group_by_tab(rows: Vec<ItemRow>) -> Vec<OrderRow> {
     let mut orders: indexmap::IndexMap<String, OrderRow> = indexmap::IndexMap::new();
     for (tab_id, tab_number, ordered_at, sent_at, item) in rows {
         let at = sent_at.unwrap_or(ordered_at);

@@ -125,6 +125,8 @@ fn a_session_of_four_rooms_has_all_of_them_back() {
         ];
         for n in 0..50 {
             if n % 25 == 10 {
+                let connected = || driver.call("state", json!({ "client": "chef" }))["connected"] == true;
+                eventually("the client is back", || connected().then_some(()));
                 driver.call("dropTransport", json!({ "client": "chef" }));
             }
             if n % 10 == 3 {

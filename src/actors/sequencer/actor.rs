@@ -55,6 +55,8 @@ impl LogView {
 pub(super) struct InFlight {
     pub slots: Vec<Slot>,
     began: Instant,
+    /// The database has answered, and the answer is on its way here.
+    pub landed: Arc<AtomicBool>,
     patience: SpawnHandle,
 }
 
@@ -166,14 +168,16 @@ impl Sequencer {
     pub(super) fn commit(&mut self, writes: Vec<Write>, slots: Vec<Slot>, ctx: &mut Context<Self>) {
         let store = self.store.clone();
         let head = self.head;
+        let landed = Arc::new(AtomicBool::new(false));
+        let written = landed.clone();
         let committing = async move {
-            let committed = store.commit(writes).await?;
+            let committed = store.commit(writes, written).await?;
             let foreign = read_foreign(&store, head, committed.before).await;
             Ok((committed, foreign))
         };
         ctx.spawn(committing.into_actor(self).map(Self::committed));
         let patience = ctx.run_later(Self::PATIENCE, Self::lose_patience);
-        self.in_flight = Some(InFlight { slots, began: Instant::now(), patience });
+        self.in_flight = Some(InFlight { slots, began: Instant::now(), landed, patience });
     }
 
     fn committed(
@@ -181,7 +185,7 @@ impl Sequencer {
         sequencer: &mut Self,
         ctx: &mut Context<Self>,
     ) {
-        let Some(InFlight { slots, began, patience }) = sequencer.in_flight.take() else { return };
+        let Some(InFlight { slots, began, patience, .. }) = sequencer.in_flight.take() else { return };
         ctx.cancel_future(patience);
         match outcome {
             Ok((committed, foreign)) => {

@@ -70,6 +70,7 @@ impl Sequencer {
 
     /// An event that went out before it could be stored is stored now. Who was there has had it.
     pub(super) fn note_stored(&mut self, write: &Write, written: Option<Written>) {
+        self.no_longer_held(write);
         if let (Write::Append(append), Some(Written::Placed(position))) = (write, written) {
             let event = self.place(append, position);
             for audience in self.audiences.iter().flatten() {

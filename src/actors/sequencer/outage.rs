@@ -3,6 +3,7 @@
 //! database, and stored in their order when it answers again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -21,7 +22,7 @@ const UNAVAILABLE: Refusal = Refusal::new(ErrorCode::Unavailable, "Failed to bro
 #[derive(Default)]
 pub struct Outage {
     held: VecDeque<Write>,
-    /// Bytes of payload.
+    /// Bytes of payload, with those of the batch that is being tried.
     weight: usize,
     failures: u32,
     /// Changes of rows that wait, for a while, until they can be made.
@@ -58,17 +59,12 @@ impl Outage {
     }
 
     fn take(&mut self, count: usize) -> Vec<Write> {
-        let writes: Vec<Write> = self.held.drain(..count.min(self.held.len())).collect();
-        self.weight -= writes.iter().map(weight).sum::<usize>();
-        writes
+        self.held.drain(..count.min(self.held.len())).collect()
     }
 
     /// Holds again what could not be stored, before all else.
     fn take_back(&mut self, writes: impl DoubleEndedIterator<Item = Write>) {
-        for write in writes.rev() {
-            self.weight += weight(&write);
-            self.held.push_front(write);
-        }
+        writes.rev().for_each(|write| self.held.push_front(write));
     }
 
     fn is_full(&self) -> bool {
@@ -91,7 +87,9 @@ fn weight(write: &Write) -> usize {
 impl Sequencer {
     /// The batch takes too long: what can go out without the database does.
     pub(super) fn lose_patience(&mut self, ctx: &mut Context<Self>) {
-        if self.outage.is_some() {
+        // This thread may have been too busy to hear of it: that is no outage.
+        let landed = self.in_flight.as_ref().is_none_or(|batch| batch.landed.load(Ordering::Acquire));
+        if self.outage.is_some() || landed {
             return;
         }
         tracing::warn!("the database does not answer: events go out before they are stored");
@@ -153,7 +151,17 @@ impl Sequencer {
             Sequence::Note(_) => {}
             Sequence::Barrier(passed) => passed.send(()).unwrap_or_default(),
         }
+        if let (Some(write), Some(outage)) = (&write, &mut self.outage) {
+            outage.weight += weight(write);
+        }
         write.map(Slot::Gone)
+    }
+
+    /// What went out before it was stored is stored.
+    pub(super) fn no_longer_held(&mut self, write: &Write) {
+        if let Some(outage) = &mut self.outage {
+            outage.weight = outage.weight.saturating_sub(weight(write));
+        }
     }
 
     /// Takes a step while the database is away.

@@ -1,6 +1,7 @@
 //! The session's actor: its life, and what reaches it. What it does with a client's
 //! event stands in `commands.rs`, how its rights end in `rights.rs`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -115,6 +116,8 @@ pub struct Session {
     /// Rooms that it is on its way back into; read once it is in all of them.
     pub(super) arriving: usize,
     came_back: Option<Recovery>,
+    /// Events that its client sent before the session was back in its rooms.
+    early: VecDeque<ClientEvent>,
     pub(super) reading: Option<Reading>,
     /// Since when its client has not had everything for want of taking it.
     pub(super) behind_since: Option<Instant>,
@@ -143,6 +146,7 @@ impl Session {
                 pid,
                 arriving: recovery.as_ref().map_or(0, |recovery| recovery.rooms.len()),
                 came_back: recovery,
+                early: VecDeque::new(),
                 reading: None,
                 behind_since: None,
                 services: session_services,
@@ -199,6 +203,7 @@ impl Session {
             let rooms = recovery.rooms.into_iter().filter(|recovered| self.state.is_in(&recovered.room));
             let starts = rooms.map(|recovered| (recovered.room, recovered.start)).collect();
             self.read_from(Cursor::all(log, recovery.head, starts), ctx);
+            ctx.notify(TakeEarly);
         }
     }
 
@@ -266,7 +271,28 @@ impl Handler<ClientEvent> for Session {
     type Result = ();
 
     fn handle(&mut self, message: ClientEvent, ctx: &mut Self::Context) {
-        self.receive(message, ctx);
+        // Each is bounded by its slot: no more is read while too much is under way.
+        if self.arriving > 0 || !self.early.is_empty() {
+            self.early.push_back(message);
+        } else {
+            self.receive(message, ctx);
+        }
+    }
+}
+
+/// The session is back in its rooms: take what its client sent meanwhile, one at a time.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TakeEarly;
+
+impl Handler<TakeEarly> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: TakeEarly, ctx: &mut Self::Context) {
+        if let Some(event) = self.early.pop_front() {
+            self.receive(event, ctx);
+            ctx.notify(TakeEarly);
+        }
     }
 }
 
