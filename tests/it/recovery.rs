@@ -1,5 +1,6 @@
 //! Clients that lose their connection and come back: nothing missed, nothing twice.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -165,10 +166,26 @@ fn nine_hundred_events_that_wait_come_in_order_before_anything_newer() {
                 .collect::<Value>()
         };
         backend.ask(&publishes(1, 901));
-        driver.call("resumeReconnecting", json!({ "client": "chef" }));
-        // Others come while those are read.
-        (0..10).for_each(|step| drop(backend.ask(&publishes(901 + step * 10, 911 + step * 10))));
-        has_each_once(&driver, "chef", 1_001);
+        // Others come from before it is back until after it has read those.
+        let done = AtomicBool::new(false);
+        let others = std::thread::scope(|scope| {
+            let publishing = scope.spawn({
+                let (done, backend, publishes) = (&done, &backend, &publishes);
+                move || {
+                    let mut next = 901;
+                    while !done.load(Ordering::Relaxed) {
+                        backend.ask(&publishes(next, next + 2));
+                        next += 2;
+                    }
+                    next
+                }
+            });
+            driver.call("resumeReconnecting", json!({ "client": "chef" }));
+            driver.call("wait", json!({ "client": "chef", "event": "e", "match": { "n": 910 }, "timeoutMs": 30_000 }));
+            done.store(true, Ordering::Relaxed);
+            publishing.join().unwrap()
+        });
+        has_each_once(&driver, "chef", others);
         assert_eq!(recovered(&driver, "chef"), [false, true], "{transports:?}");
         driver.call("disconnect", json!({ "client": "chef" }));
     }

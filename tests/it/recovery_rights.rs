@@ -107,3 +107,22 @@ fn a_second_connection_with_the_same_pid_replaces_the_first() {
     assert_eq!(instance.services().directory.len(), 1);
     hang_up(&driver, &["second"]);
 }
+
+#[test]
+fn an_earlier_sessions_offset_with_a_pid_is_understood() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    let backend = Backend::new(&instance.url());
+    let own = format!("user:{CHEF}");
+    let earlier = backend.publish(&own, 0)["offset"].clone();
+    backend.publish(&own, 1);
+    let pid = connect_raw(&driver, &instance, "first", &json!({ "token": token(CHEF) }))["pid"].clone();
+    hang_up(&driver, &["first"]);
+    backend.publish(&own, 2);
+    let auth = json!({ "token": token(CHEF), "pid": pid, "offset": earlier });
+    assert_eq!(connect_raw(&driver, &instance, "second", &auth)["pid"], pid);
+    backend.publish(&own, 3);
+    driver.call("wait", json!({ "client": "second", "event": "$frame", "count": 4 }));
+    let had: Vec<String> = frames(&driver, "second").split_off(2);
+    assert!(had[0].contains(r#"{"n":2}"#) && had[1].contains(r#"{"n":3}"#), "{had:?}");
+    hang_up(&driver, &["second"]);
+}
