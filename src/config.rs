@@ -54,6 +54,8 @@ pub struct SocketConfig {
 pub struct AuthConfig {
     pub user_secret: Option<SecretString>,
     pub server_secret: Option<SecretString>,
+    /// The salt of Auth.js 5 session tokens, where its cookie has another name than the defaults.
+    pub cookie_name: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -161,6 +163,7 @@ impl AuthConfig {
         let auth = Self {
             user_secret: user_secret.map(SecretString::from),
             server_secret: env.get("SOCKET_SERVER_SECRET").map(SecretString::from),
+            cookie_name: env.get("AUTH_COOKIE_NAME"),
         };
         if production {
             Self::require("NEXTAUTH_SECRET", auth.user_secret.as_ref())?;

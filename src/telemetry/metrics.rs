@@ -64,8 +64,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// Why a connection was refused: the values of `expeditor_connect_refusals_total`'s label.
-    pub const CONNECT_REFUSALS: [&'static str; 7] =
-        ["missing", "malformed", "signature", "expired", "too_old", "user", "unavailable"];
+    pub const CONNECT_REFUSALS: [&'static str; 9] =
+        ["missing", "malformed", "signature", "expired", "too_early", "too_old", "revoked", "user", "unavailable"];
 
     /// The label of an event that no client may send.
     const UNKNOWN: &'static str = "unknown";

@@ -12,4 +12,5 @@ mod layering;
 mod load;
 mod rights;
 mod supervision;
+mod tokens;
 mod transports;

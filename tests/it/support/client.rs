@@ -52,6 +52,11 @@ impl Driver {
         Self::start(Command::new("node").arg(folder().join("browser.mjs")))
     }
 
+    /// No clients: the libraries that mint session tokens.
+    pub fn minter() -> Self {
+        Self::start(Command::new("node").arg(folder().join("mint.mjs")))
+    }
+
     fn start(command: &mut Command) -> Self {
         let mut process = command
             .stdin(Stdio::piped())
