@@ -18,10 +18,10 @@ use actix_web::web;
 use anyhow::{Context, anyhow};
 use socket2::{Domain, Socket, Type};
 
-use crate::access::{RateLimit, Tokens};
+use crate::access::{Policy, RateLimit, Tokens};
 use crate::actors::messages::AudienceStarted;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
-use crate::actors::{Audience, Registry, RightsMonitor, supervision};
+use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, supervision};
 use crate::config::{Config, DatabaseConfig};
 use crate::http::{self, HttpState, demo::Demo};
 use crate::shutdown;
@@ -41,6 +41,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub struct App {
     config: Config,
     store: Store,
+    policy: Arc<Policy>,
     listener: TcpListener,
     /// Serves the demo's pages and its backend.
     demo: bool,
@@ -73,6 +74,7 @@ impl App {
     /// What the operator has to mend, in one line.
     pub fn build(config: Config, demo: bool) -> anyhow::Result<Self> {
         supervision::install_panic_hook();
+        let policy = load_policy(&config)?;
         migrate(&config.database)?;
         if demo {
             crate::demo::seed(&config.database.path).context("the sample restaurant cannot be set up")?;
@@ -80,7 +82,7 @@ impl App {
         let store = Store::open(&config.database).context("DATABASE_URL: the database cannot be opened")?;
         let address = SocketAddr::new(config.server.host, config.server.port);
         let listener = listen(address).map_err(|error| anyhow!("PORT: cannot listen on {address}: {error}"))?;
-        Ok(Self { config, store, listener, demo, room_idle: ROOM_IDLE, house: Arc::default() })
+        Ok(Self { config, store, policy, listener, demo, room_idle: ROOM_IDLE, house: Arc::default() })
     }
 
     /// Lets rooms that nobody is in go sooner.
@@ -123,16 +125,20 @@ impl App {
     }
 
     fn serve(self, draining: Arc<AtomicBool>, directory: Arc<Directory>) -> anyhow::Result<actix_server::Server> {
-        let Self { config, store, listener, demo, room_idle, house } = self;
+        let Self { config, store, policy, listener, demo, room_idle, house } = self;
         let workers = config.server.workers;
         let next_worker = Arc::new(AtomicUsize::new(0));
         // Runs once on each worker's thread.
         let factory = move || {
             // The first worker to come here starts the registry, and with it all rooms, on its own thread.
-            let house = house.get_or_init(|| House::found(&config, &store, room_idle, &draining, &directory));
+            let house = house.get_or_init(|| House::found(&config, &store, &policy, room_idle, &draining, &directory));
             house.settle_worker(next_worker.fetch_add(1, Ordering::Relaxed));
             let demo = demo.then(|| Demo { services: house.services.clone(), tokens: house.tokens.clone() });
-            let state = HttpState { services: house.services.clone(), draining: draining.clone() };
+            let state = HttpState {
+                services: house.services.clone(),
+                tokens: house.tokens.clone(),
+                draining: draining.clone(),
+            };
             serve_worker(&config, state, &house.socket, demo)
         };
         let server = actix_server::Server::build()
@@ -148,6 +154,7 @@ impl House {
     fn found(
         config: &Config,
         store: &Store,
+        policy: &Arc<Policy>,
         room_idle: Duration,
         draining: &Arc<AtomicBool>,
         directory: &Arc<Directory>,
@@ -157,6 +164,8 @@ impl House {
         let services = Arc::new(SessionServices {
             registry: Registry::start(room_idle, metrics.clone()),
             rights: RightsMonitor::start(store.clone()),
+            revocations: RevocationMonitor::start(store.clone()),
+            policy: policy.clone(),
             store: store.clone(),
             rate_limit: RateLimit::new(&config.limits),
             metrics,
@@ -244,6 +253,15 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+fn load_policy(config: &Config) -> anyhow::Result<Arc<Policy>> {
+    let file = config.auth.policy_file.as_deref();
+    let policy = Policy::load(file).map_err(|fault| {
+        let name = file.map(|file| file.display().to_string()).unwrap_or_default();
+        anyhow!("POLICY_FILE: {name}: {fault}; it takes a file like policies/default.datalog")
+    })?;
+    Ok(Arc::new(policy))
 }
 
 /// Applies the migrations that an embedded database lacks: nobody else would.

@@ -23,6 +23,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    revocations (revocation_id) {
+        revocation_id -> Text,
+        reason -> Nullable<Text>,
+        revoked_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     tab_access_tokens (id) {
         id -> Text,
         token -> Text,
@@ -127,6 +135,7 @@ diesel::joinable!(venue_staff -> venues (venue_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     notifications,
+    revocations,
     tab_access_tokens,
     tab_items,
     tables,

@@ -4,5 +4,6 @@ pub mod policy;
 pub mod rate_limit;
 pub mod tokens;
 
+pub use policy::{Decisions, Policy};
 pub use rate_limit::RateLimit;
 pub use tokens::{Claim, TokenRefusal, Tokens};

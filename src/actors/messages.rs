@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use super::ingress::IngressSlot;
 use super::publication::{Publication, Receipt};
 use super::{Audience, Session};
-use crate::domain::{Cuid, EventPacket, Refusal, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{Cuid, EventPacket, Refusal, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::store::StoreError;
 
 /// A session's number on this instance; never used twice.
 pub type SessionKey = u64;
@@ -303,6 +304,33 @@ pub struct UnwatchRights {
     pub subject: Subject,
     pub key: SessionKey,
 }
+
+/// Reads a user's rows again now. Answered once that user's sessions have been told of a change.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct ReadRights {
+    pub user: UserId,
+}
+
+/// Tells a session when its token is revoked, under any of its ids.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WatchToken {
+    pub ids: Vec<RevocationId>,
+    pub key: SessionKey,
+    pub session: Recipient<TokenRevoked>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct UnwatchToken {
+    pub key: SessionKey,
+}
+
+/// The session's token holds no longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TokenRevoked;
 
 /// A row behind a session is other than it was: look again at what the session may do.
 #[derive(Message)]

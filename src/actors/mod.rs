@@ -20,6 +20,7 @@ pub mod ingress;
 pub mod messages;
 pub mod publication;
 pub mod registry;
+pub mod revocations;
 pub mod rights;
 pub mod room;
 pub mod session;
@@ -27,5 +28,6 @@ pub mod supervision;
 
 pub use audience::Audience;
 pub use registry::Registry;
+pub use revocations::RevocationMonitor;
 pub use rights::RightsMonitor;
 pub use session::Session;

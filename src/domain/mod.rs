@@ -7,10 +7,12 @@ pub mod ids;
 pub mod packet;
 pub mod refusal;
 pub mod room;
+pub mod warrant;
 
 pub use command::{Command, EventName, KitchenStatus, PublishRequest};
-pub use identity::{Identity, StaffRole, TabFacts, TableFacts, UserFacts};
+pub use identity::{Bearer, Identity, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts};
 pub use ids::{Cuid, UserId};
 pub use packet::EventPacket;
 pub use refusal::{ErrorCode, Refusal};
 pub use room::{RoomKind, RoomName};
+pub use warrant::{RevocationId, Warrant, WarrantFault};

@@ -2,6 +2,7 @@
 //! and `POST /demo/orders`, which inserts the rows and publishes the events.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use actix_web::http::header::{AUTHORIZATION, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -10,10 +11,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::assets;
-use crate::access::{Claim, Tokens, policy};
+use crate::access::Tokens;
+use crate::access::policy::{self, Place, Question};
 use crate::actors::messages::Publish;
 use crate::actors::publication::Receipt;
-use crate::actors::session::SessionServices;
+use crate::actors::session::{NotIdentified, SessionServices, identify};
 use crate::domain::{Cuid, ErrorCode, EventPacket, Identity, Refusal, RoomName, TabFacts};
 use crate::store::{NewItem, OrderItem, OrderRow, StoreError};
 
@@ -77,19 +79,25 @@ impl Demo {
     async fn identify(&self, request: &HttpRequest) -> Result<Identity, Failure> {
         let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Failure::Unauthorized)?;
-        match self.tokens.verify(token) {
-            Ok(Claim::User { id, .. }) => {
-                let user = self.services.store.find_user(&id).await?.ok_or(Failure::Unauthorized)?;
-                Ok(Identity::User(Arc::new(user)))
-            }
-            _ => Err(Failure::Unauthorized),
+        match identify(&self.tokens, &self.services.store, token).await {
+            Ok((identity, _)) => Ok(identity),
+            Err(NotIdentified::Store(error)) => Err(error.into()),
+            Err(NotIdentified::Token(_) | NotIdentified::User) => Err(Failure::Unauthorized),
         }
+    }
+
+    /// Whoever may be in the venue's room may see and do here what is the venue's.
+    fn check_venue(&self, identity: &Identity, venue: &Cuid) -> Result<(), Refusal> {
+        let room = RoomName::venue(venue);
+        let question = Question::enter(&room, Place::named(&room));
+        let verdict = self.services.policy.decide(identity, &question, SystemTime::now());
+        verdict.map_err(|_| policy::VENUE_DENIED)
     }
 
     async fn state(&self, request: &HttpRequest, venue: &str) -> Result<Value, Failure> {
         let identity = self.identify(request).await?;
         let venue = Cuid::parse(venue).ok_or(Refusal::invalid("venue"))?;
-        policy::enter_venue(&identity, &venue)?;
+        self.check_venue(&identity, &venue)?;
         let tabs = self.services.store.open_tabs(&venue).await?;
         let orders = self.services.store.open_orders(&venue).await?;
         Ok(json!({
@@ -104,7 +112,7 @@ impl Demo {
         let identity = self.identify(request).await?;
         let tab = Cuid::parse(&order.tab_id).ok_or(Refusal::invalid("tabId"))?;
         let facts = self.services.store.find_tab(&tab).await?.ok_or(policy::TAB_DENIED)?;
-        policy::enter_venue(&identity, &facts.venue).map_err(|_| policy::TAB_DENIED)?;
+        self.check_venue(&identity, &facts.venue).map_err(|_| policy::TAB_DENIED)?;
         let items = order.items()?;
         let turn = self.services.store.write_turn().await?;
         let totals = self.services.store.add_items(&turn, &tab, items.clone()).await?;

@@ -4,18 +4,21 @@ pub mod assets;
 pub mod demo;
 mod health;
 mod metrics;
+mod rights;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix_web::{HttpResponse, web};
 
+use crate::access::Tokens;
 use crate::actors::session::SessionServices;
 use crate::socket::{SocketServer, polling};
 
 /// What the handlers read.
 pub struct HttpState {
     pub services: Arc<SessionServices>,
+    pub tokens: Arc<Tokens>,
     pub draining: Arc<AtomicBool>,
 }
 
@@ -31,7 +34,12 @@ pub fn configure(
         .app_data(socket)
         .route("/health", web::get().to(health::alive))
         .route("/health/ready", web::get().to(health::ready))
-        .route("/metrics", web::get().to(metrics::show));
+        .route("/metrics", web::get().to(metrics::show))
+        .service(
+            web::resource("/api/rights")
+                .route(web::post().to(rights::read_again))
+                .default_service(web::to(not_allowed)),
+        );
     for path in ["/socket.io/", "/socket.io"] {
         config.service(
             web::resource(path)

@@ -21,13 +21,12 @@ use super::link::{Link, Links};
 use super::ordinary::Ordinary;
 use super::origin::Origins;
 use super::worker::Worker;
-use crate::access::{Claim, TokenRefusal, Tokens};
+use crate::access::{TokenRefusal, Tokens};
 use crate::actors::Session;
 use crate::actors::messages::{Closed, Outlet};
-use crate::actors::session::{SessionSeed, SessionServices};
+use crate::actors::session::{NotIdentified, SessionSeed, SessionServices, identify};
 use crate::config::{Config, SocketConfig};
 use crate::domain::Identity;
-use crate::store::StoreError;
 
 /// Everything that connections share. One for an instance.
 pub struct SocketServer {
@@ -120,9 +119,7 @@ impl fmt::Display for NotAdmitted {
 /// Why it is not let in, for the log.
 enum Cause {
     Missing,
-    Token(TokenRefusal),
-    User,
-    Store(StoreError),
+    NotIdentified(NotIdentified),
 }
 
 impl Reception {
@@ -146,25 +143,18 @@ impl Reception {
             None | Some(Value::Null) => return Err(Cause::Missing),
             Some(Value::String(token)) if token.is_empty() => return Err(Cause::Missing),
             Some(Value::String(token)) => token,
-            Some(_) => return Err(Cause::Token(TokenRefusal::Malformed)),
+            Some(_) => return Err(Cause::NotIdentified(TokenRefusal::Malformed.into())),
         };
-        match self.tokens.verify(&token).map_err(Cause::Token)? {
-            Claim::Backend => Ok((Identity::System, None)),
-            Claim::User { id, expires_at } => {
-                let user = self.services.store.find_user(&id).await.map_err(Cause::Store)?;
-                let facts = user.ok_or(Cause::User)?;
-                Ok((Identity::User(Arc::new(facts)), expires_at))
-            }
-        }
+        identify(&self.tokens, &self.services.store, &token).await.map_err(Cause::NotIdentified)
     }
 
     fn refuse(&self, cause: &Cause, link: &Link) -> NotAdmitted {
         let peer = link.peer.map(tracing::field::display);
         let (label, answer) = match cause {
             Cause::Missing => ("missing", NotAdmitted::TokenRequired),
-            Cause::Token(refusal) => (refusal.cause(), NotAdmitted::Failed),
-            Cause::User => ("user", NotAdmitted::Failed),
-            Cause::Store(error) => {
+            Cause::NotIdentified(NotIdentified::Token(refusal)) => (refusal.cause(), NotAdmitted::Failed),
+            Cause::NotIdentified(NotIdentified::User) => ("user", NotAdmitted::Failed),
+            Cause::NotIdentified(NotIdentified::Store(error)) => {
                 // A refusal would keep the stock client away for good; a lost transport brings it back.
                 link.kill();
                 tracing::warn!(%error, peer, "a client was sent away to try again");

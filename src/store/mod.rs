@@ -8,6 +8,7 @@ mod connection;
 mod loader;
 pub mod migrations;
 mod queries;
+mod revocations;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use crate::config::DatabaseConfig;
-use crate::domain::{Cuid, KitchenStatus, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{Cuid, KitchenStatus, RevocationId, TabFacts, TableFacts, UserFacts, UserId};
 use connection::{Connection, Pool};
 use loader::Loader;
 pub use queries::{NewItem, OrderItem, OrderRow, StoredItem, TabRow};
@@ -59,6 +60,8 @@ struct Inner {
     users: Loader<UserId, UserFacts>,
     tabs: Loader<Cuid, TabFacts>,
     tables: Loader<Cuid, TableFacts>,
+    /// Finds an id that is revoked.
+    revocations: Loader<RevocationId, RevocationId>,
     timeout: Duration,
     #[expect(dead_code, reason = "held so that its threads live as long as the store")]
     runtime: StoreThreads,
@@ -108,6 +111,9 @@ impl Store {
             }),
             tables: Loader::start(readers.clone(), config.timeout, |connection, ids| {
                 queries::tables(connection, ids).boxed()
+            }),
+            revocations: Loader::start(readers.clone(), config.timeout, |connection, ids| {
+                revocations::revoked(connection, ids).boxed()
             }),
             readers,
             writer,

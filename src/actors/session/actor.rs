@@ -8,14 +8,15 @@ use std::time::SystemTime;
 use actix::prelude::*;
 
 use super::Directory;
+use super::access;
 use super::commands::Asked;
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
-use crate::access::RateLimit;
+use crate::access::{Decisions, Policy, RateLimit};
 use crate::actors::messages::{
     ClientEvent, Closed, Closing, Drain, Entry, Facts, Join, JoinFailed, Leave, Member, Outlet, PublishSettled, Reply,
-    RightsChanged, Subject, UnwatchRights, WatchRights,
+    RightsChanged, SessionKey, Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
 };
-use crate::actors::{Audience, Registry, RightsMonitor};
+use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor};
 use crate::domain::{ErrorCode, Identity, Refusal, RoomKind, RoomName, packet};
 use crate::store::Store;
 use crate::telemetry::{EventStatus, Metrics};
@@ -24,6 +25,8 @@ use crate::telemetry::{EventStatus, Metrics};
 pub struct SessionServices {
     pub registry: Addr<Registry>,
     pub rights: Addr<RightsMonitor>,
+    pub revocations: Addr<RevocationMonitor>,
+    pub policy: Arc<Policy>,
     pub store: Store,
     pub rate_limit: RateLimit,
     pub metrics: Arc<Metrics>,
@@ -66,6 +69,8 @@ pub struct SessionSeed {
 pub struct Session {
     pub(super) member: Member,
     pub(super) state: SessionState,
+    /// What the policy has said of it.
+    pub(super) decisions: Arc<Decisions>,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) socket_id: Box<str>,
     pub(super) services: Arc<SessionServices>,
@@ -80,22 +85,23 @@ impl Session {
         tracing::info!(user = identity.label(), socket = %socket_id, transport = outlet.transport(), "connected");
         services.metrics.connections.increment(1);
         let (session_services, session_identity) = (services.clone(), identity.clone());
+        let decisions = Arc::new(Decisions::new(services.policy.clone()));
+        let own_room = access::own_room(&decisions, &identity);
         let session = Self::start_in_arbiter(arbiter, {
             let outlet = outlet.clone();
             let audience = audience.clone();
             move |ctx| Self {
                 member: Member { key, audience, audience_index, outlet, session: ctx.address() },
                 state: SessionState::new(session_identity, session_services.max_rooms),
+                decisions,
                 expires_at,
                 socket_id,
                 services: session_services,
             }
         });
-        services.directory.insert(key, session.clone(), identity.is_system());
-        if let Identity::User(facts) = identity {
-            let (subject, room) = (Subject::User(facts.id.clone()), RoomName::user(&facts.id));
-            let watcher = session.clone().recipient();
-            services.rights.do_send(WatchRights { subject, facts: Facts::User(Some(facts)), key, session: watcher });
+        services.directory.insert(key, session.clone(), identity.is_backend());
+        watch_identity(&services, &identity, key, &session);
+        if let Some(room) = own_room {
             let member = Member { key, audience, audience_index, outlet, session: session.clone() };
             let entry = Entry::new(room.clone(), member, Reply::default());
             services.registry.do_send(Join { room, entry });
@@ -125,12 +131,27 @@ impl Session {
     }
 }
 
+/// Has the session told when its user's rows change, and when its token is revoked.
+fn watch_identity(services: &SessionServices, identity: &Identity, key: SessionKey, session: &Addr<Session>) {
+    if let Some(user) = identity.user() {
+        let (subject, facts) = (Subject::User(user.id.clone()), Facts::User(Some(user.clone())));
+        services.rights.do_send(WatchRights { subject, facts, key, session: session.clone().recipient() });
+    }
+    let ids = identity.revocation_ids().to_vec();
+    if !ids.is_empty() {
+        services.revocations.do_send(WatchToken { ids, key, session: session.clone().recipient() });
+    }
+}
+
 impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.state.enter_own_room();
+        if let Some(room) = access::own_room(&self.decisions, &self.state.identity) {
+            self.state.enter_own_room(room);
+        }
         self.end_with_token(ctx);
+        self.look_again_in_time(ctx);
     }
 }
 
@@ -142,6 +163,9 @@ impl Drop for Session {
         }
         if let Some(user) = self.state.identity.user() {
             self.unwatch(Subject::User(user.id.clone()));
+        }
+        if self.state.identity.warrant().is_some() {
+            self.services.revocations.do_send(UnwatchToken { key: self.member.key });
         }
         if std::thread::panicking() {
             self.member.outlet.close(Closing::Transport);
@@ -202,6 +226,14 @@ impl Handler<RightsChanged> for Session {
 
     fn handle(&mut self, _: RightsChanged, ctx: &mut Self::Context) {
         self.check_rights_again(ctx);
+    }
+}
+
+impl Handler<TokenRevoked> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: TokenRevoked, ctx: &mut Self::Context) {
+        self.end("its token was revoked", ctx);
     }
 }
 

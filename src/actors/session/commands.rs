@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::access::{self, AccessError, Admission};
 use super::actor::Session;
 use super::state::{Success, error_packet, refused_ack};
-use crate::access::policy;
+use crate::access::policy::{self, Operation};
 use crate::actors::ingress::IngressSlot;
 use crate::actors::messages::{ClientEvent, EventPayload, Publish, Reply};
 use crate::actors::publication::Receipt;
@@ -45,7 +45,7 @@ impl Session {
     fn understand(&self, event: &str, payload: EventPayload) -> Result<Command, Refusal> {
         self.services.rate_limit.take(&self.state.identity)?;
         if event == "broadcast" {
-            policy::publish(&self.state.identity)?;
+            access::is_publisher(&self.decisions, &self.state.identity)?;
         }
         match payload {
             EventPayload::Json(payload) => Command::parse(event, payload.as_deref()),
@@ -58,10 +58,12 @@ impl Session {
         match command {
             Command::Join(room) => self.join(room, asked, ctx),
             Command::Leave(room) => self.leave(&room, asked),
-            Command::UpdateStatus { item, status } => self.change(item, status, Success::default(), asked, ctx),
+            Command::UpdateStatus { item, status } => {
+                self.change(item, Operation::UpdateStatus(status), Success::default(), asked, ctx);
+            }
             Command::Bump { item } => {
                 let success = Success::replying("kitchen:bumped", "tabItemId", item.as_str());
-                self.change(item, KitchenStatus::Delivered, success, asked, ctx);
+                self.change(item, Operation::Bump, success, asked, ctx);
             }
             Command::ReadNotification { notification } => self.read_notification(notification, asked, ctx),
             Command::Publish(request) => self.publish(request, asked, ctx),
@@ -70,10 +72,11 @@ impl Session {
 
     fn join(&self, room: RoomName, asked: Asked, ctx: &mut Context<Self>) {
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
+        let decisions = self.decisions.clone();
         let checking = async move {
             // The rows as they are now: a right that was given a moment ago holds at once.
             let identity = access::identity_now(&store, &identity).await?.ok_or(policy::denied(room.kind()))?;
-            let admission = access::may_be_in(&store, &identity, &room).await?;
+            let admission = access::may_be_in(&store, &decisions, &identity, &room).await?;
             Ok::<_, AccessError>((room, admission))
         };
         self.wait_for(checking, asked, ctx, |session, (room, admission), asked, ctx| {
@@ -106,11 +109,13 @@ impl Session {
         }
     }
 
-    fn change(&self, item: Cuid, status: KitchenStatus, success: Success, asked: Asked, ctx: &mut Context<Self>) {
+    fn change(&self, item: Cuid, operation: Operation, success: Success, asked: Asked, ctx: &mut Context<Self>) {
+        let decisions = self.decisions.clone();
+        let status = operation.new_status().unwrap_or(KitchenStatus::Delivered);
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
         let registry = self.services.registry.clone();
         let changing = async move {
-            let found = access::may_change(&store, &identity, &item, status).await?;
+            let found = access::may_change(&store, &decisions, &identity, &item, operation).await?;
             let turn = store.write_turn().await?;
             if store.set_kitchen_status(&turn, &item, status).await? {
                 let venue = &found.facts.venue;
@@ -132,6 +137,9 @@ impl Session {
         let Some(user) = self.state.identity.user().map(|user| user.id.clone()) else {
             return self.settle(asked, Err(NOT_FOUND));
         };
+        if let Err(error) = access::may_read_notifications(&self.decisions, &self.state.identity, &user, NOT_FOUND) {
+            return self.settle(asked, Err(error.into_refusal("notification:read")));
+        }
         let store = self.services.store.clone();
         let reading = async move {
             if !store.read_notification(&user, &notification).await? {
@@ -142,7 +150,21 @@ impl Session {
         self.wait_for(reading, asked, ctx, |session, success, asked, _| session.settle(asked, Ok(success)));
     }
 
-    fn publish(&self, request: PublishRequest, asked: Asked, ctx: &Context<Self>) {
+    fn publish(&self, request: PublishRequest, asked: Asked, ctx: &mut Context<Self>) {
+        let unknown = access::unknown_rooms(&self.decisions, &self.state.identity, &request.rooms);
+        if unknown.is_empty() {
+            return self.place(request, asked, ctx);
+        }
+        let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
+        let decisions = self.decisions.clone();
+        let checking = async move {
+            access::may_publish(&store, &decisions, &identity, &unknown).await?;
+            Ok::<_, AccessError>(request)
+        };
+        self.wait_for(checking, asked, ctx, |session, request, asked, ctx| session.place(request, asked, ctx));
+    }
+
+    fn place(&self, request: PublishRequest, asked: Asked, ctx: &Context<Self>) {
         let id = request.id.unwrap_or_else(|| self.services.publish_ids.next());
         let session = ctx.address().recipient();
         self.services.registry.do_send(Publish {
