@@ -18,18 +18,22 @@ use actix_web::web;
 use anyhow::{Context, anyhow};
 use socket2::{Domain, Socket, Type};
 
-use crate::access::{Policy, RateLimit, Tokens};
+use crate::access::{Pids, Policy, RateLimit, Tokens};
 use crate::actors::messages::AudienceStarted;
+use crate::actors::sequencer::LogView;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
-use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, supervision};
+use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
 use crate::config::{Config, DatabaseConfig};
 use crate::http::{self, HttpState, demo::Demo};
 use crate::shutdown;
 use crate::socket::worker::Worker;
 use crate::socket::{SocketServer, handover};
+use crate::store::log::{LogInfo, StoredEvent};
 use crate::store::{Store, migrations};
 use crate::telemetry::Metrics;
 
+/// Events that are in memory from the start, for clients that come back after a restart.
+const NEWEST: usize = 10_000;
 /// How long a room stays that nobody is in.
 const ROOM_IDLE: Duration = Duration::from_mins(1);
 /// Handshakes that may wait to be accepted; the system may allow fewer (`net.core.somaxconn`).
@@ -42,11 +46,19 @@ pub struct App {
     config: Config,
     store: Store,
     policy: Arc<Policy>,
+    log: Resumed,
     listener: TcpListener,
     /// Serves the demo's pages and its backend.
     demo: bool,
     room_idle: Duration,
     house: Arc<OnceLock<House>>,
+}
+
+/// Where the log goes on.
+#[derive(Clone)]
+struct Resumed {
+    log: LogInfo,
+    newest: Vec<StoredEvent>,
 }
 
 /// Reaches the running parts of an instance; tests look inside with it.
@@ -79,10 +91,13 @@ impl App {
         if demo {
             crate::demo::seed(&config.database.path).context("the sample restaurant cannot be set up")?;
         }
-        let store = Store::open(&config.database).context("DATABASE_URL: the database cannot be opened")?;
+        let store =
+            Store::open(&config.database, &config.log).context("DATABASE_URL: the database cannot be opened")?;
+        let (log, newest) = store.block_on(store.resume_log(NEWEST)).context("DATABASE_URL: the log cannot be read")?;
         let address = SocketAddr::new(config.server.host, config.server.port);
         let listener = listen(address).map_err(|error| anyhow!("PORT: cannot listen on {address}: {error}"))?;
-        Ok(Self { config, store, policy, listener, demo, room_idle: ROOM_IDLE, house: Arc::default() })
+        let log = Resumed { log, newest };
+        Ok(Self { config, store, policy, log, listener, demo, room_idle: ROOM_IDLE, house: Arc::default() })
     }
 
     /// Lets rooms that nobody is in go sooner.
@@ -114,30 +129,34 @@ impl App {
         let workers = self.config.server.workers;
         let draining = Arc::new(AtomicBool::new(false));
         let directory = Arc::new(Directory::default());
+        let house = self.house.clone();
         let server = self.serve(draining.clone(), directory.clone())?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
         tracing::info!(%address, workers, "listening");
         stop.await;
-        shutdown::drain(&directory, &draining, drain).await;
+        let inside = Inside(house);
+        shutdown::drain(&directory, inside.services().map(|services| &services.sequencer), &draining, drain).await;
         handle.stop(false).await;
         running.await?.map_err(Into::into)
     }
 
     fn serve(self, draining: Arc<AtomicBool>, directory: Arc<Directory>) -> anyhow::Result<actix_server::Server> {
-        let Self { config, store, policy, listener, demo, room_idle, house } = self;
+        let Self { config, store, policy, log, listener, demo, room_idle, house } = self;
         let workers = config.server.workers;
         let next_worker = Arc::new(AtomicUsize::new(0));
         // Runs once on each worker's thread.
         let factory = move || {
             // The first worker to come here starts the registry, and with it all rooms, on its own thread.
-            let house = house.get_or_init(|| House::found(&config, &store, &policy, room_idle, &draining, &directory));
+            let house =
+                house.get_or_init(|| House::found(&config, &store, &policy, &log, room_idle, &draining, &directory));
             house.settle_worker(next_worker.fetch_add(1, Ordering::Relaxed));
             let demo = demo.then(|| Demo { services: house.services.clone(), tokens: house.tokens.clone() });
             let state = HttpState {
                 services: house.services.clone(),
                 tokens: house.tokens.clone(),
                 draining: draining.clone(),
+                max_payload: config.socket.max_payload,
             };
             serve_worker(&config, state, &house.socket, demo)
         };
@@ -155,14 +174,22 @@ impl House {
         config: &Config,
         store: &Store,
         policy: &Arc<Policy>,
+        log: &Resumed,
         room_idle: Duration,
         draining: &Arc<AtomicBool>,
         directory: &Arc<Directory>,
     ) -> Self {
         let metrics = Arc::new(Metrics::new());
         let tokens = Arc::new(Tokens::new(&config.auth));
+        let view = Arc::new(LogView::new(&log.log));
+        let sequencer = Sequencer::start(store.clone(), view.clone(), log.newest.clone(), metrics.clone());
         let services = Arc::new(SessionServices {
-            registry: Registry::start(room_idle, metrics.clone()),
+            registry: Registry::start(sequencer.clone(), room_idle, metrics.clone()),
+            sequencer,
+            view,
+            pids: Pids::new(&log.log.pid_secret),
+            log_limits: config.log.clone(),
+            slow_patience: config.socket.slow_patience,
             rights: RightsMonitor::start(store.clone()),
             revocations: RevocationMonitor::start(store.clone()),
             policy: policy.clone(),
@@ -180,7 +207,7 @@ impl House {
 
     /// Starts what each worker thread has of its own.
     fn settle_worker(&self, index: usize) {
-        let audience = Audience::start(self.services.metrics.deliveries.clone());
+        let audience = Audience::start(self.services.view.log, self.services.metrics.deliveries.clone());
         self.services.registry.do_send(AudienceStarted { index, audience: audience.clone() });
         Worker { arbiter: Arbiter::current(), audience, index }.settle();
     }

@@ -26,6 +26,7 @@ pub struct Config {
     pub socket: SocketConfig,
     pub auth: AuthConfig,
     pub database: DatabaseConfig,
+    pub log: LogConfig,
     pub limits: LimitsConfig,
     pub telemetry: TelemetryConfig,
 }
@@ -51,6 +52,8 @@ pub struct SocketConfig {
     pub max_payload: usize,
     /// Bytes that may wait for a client that does not read.
     pub max_outbox: usize,
+    /// How long a client may take no more of its rooms' events before its transport is closed.
+    pub slow_patience: Duration,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -72,6 +75,13 @@ pub struct DatabaseConfig {
     pub path: PathBuf,
     /// How long one look-up or change may take.
     pub timeout: Duration,
+}
+
+/// How much of each room is kept.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    pub max_events: u64,
+    pub max_age: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +127,7 @@ impl Config {
             socket: SocketConfig::read(&env)?,
             auth: AuthConfig::read(&env, production)?,
             database: DatabaseConfig::read(&env)?,
+            log: LogConfig::read(&env)?,
             limits: LimitsConfig::read(&env)?,
             telemetry: TelemetryConfig::read(&env, production)?,
         })
@@ -149,6 +160,7 @@ impl SocketConfig {
         Ok(Self {
             ping_interval: Duration::from_millis(ms("PING_INTERVAL", 25_000)?),
             ping_timeout: Duration::from_millis(ms("PING_TIMEOUT", 60_000)?),
+            slow_patience: Duration::from_millis(ms("SLOW_CLIENT_TIMEOUT", 30_000)?),
             max_payload: env.whole_or("MAX_PAYLOAD", 1_000..=100_000_000, 1_000_000, "bytes from 1000 to 100000000")?,
             max_outbox: env.whole_or(
                 "MAX_OUTBOX",
@@ -227,6 +239,26 @@ impl DatabaseConfig {
     }
 }
 
+impl LogConfig {
+    fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
+        let hours = env.whole("LOG_MAX_AGE_HOURS", 1..=8_760, 24, "hours from 1 to 8760")?;
+        Ok(Self {
+            max_events: env.whole("LOG_MAX_EVENTS", 1..=10_000_000, 10_000, "a number of events from 1 to 10000000")?,
+            max_age: Duration::from_hours(hours),
+        })
+    }
+
+    /// How often a live session is noted as such.
+    pub fn seen_every(&self) -> Duration {
+        self.max_age / 24
+    }
+
+    /// How long after it was last noted a session may be had back.
+    pub fn session_age(&self) -> Duration {
+        self.max_age + self.seen_every()
+    }
+}
+
 impl LimitsConfig {
     fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
         let seconds = env.whole("RATE_LIMIT_DURATION", 1..=86_400, 60, "seconds from 1 to 86400")?;
@@ -300,6 +332,7 @@ mod tests {
         assert_eq!(config.socket.ping_interval, Duration::from_secs(25));
         assert_eq!(config.socket.ping_timeout, Duration::from_mins(1));
         assert_eq!(config.socket.max_payload, 1_000_000);
+        assert_eq!((config.log.max_events, config.log.max_age), (10_000, Duration::from_hours(24)));
         assert_eq!(config.limits.rate_points, 100);
         assert_eq!(config.limits.max_rooms_per_session, 64);
         assert_eq!(config.database.path.to_str(), Some("expeditor.db"));

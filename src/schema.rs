@@ -1,6 +1,45 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    log_events (id) {
+        id -> BigInt,
+        room_id -> BigInt,
+        position -> BigInt,
+        event -> Text,
+        payload -> Text,
+        stored_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    log_head (id) {
+        id -> BigInt,
+        log -> BigInt,
+        head -> BigInt,
+        pid_secret -> Binary,
+    }
+}
+
+diesel::table! {
+    log_publishes (id) {
+        id -> BigInt,
+        publisher -> Text,
+        publish_id -> Text,
+        digest -> Binary,
+        position -> BigInt,
+        stored_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    log_rooms (id) {
+        id -> BigInt,
+        name -> Text,
+        pruned_through -> BigInt,
+    }
+}
+
+diesel::table! {
     notifications (id) {
         id -> Text,
         user_id -> Text,
@@ -27,6 +66,16 @@ diesel::table! {
         revocation_id -> Text,
         reason -> Nullable<Text>,
         revoked_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    session_rooms (session, room) {
+        session -> Text,
+        room -> Text,
+        entered_at -> BigInt,
+        since -> BigInt,
+        seen_at -> BigInt,
     }
 }
 
@@ -134,8 +183,13 @@ diesel::joinable!(venue_staff -> users (user_id));
 diesel::joinable!(venue_staff -> venues (venue_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    log_events,
+    log_head,
+    log_publishes,
+    log_rooms,
     notifications,
     revocations,
+    session_rooms,
     tab_access_tokens,
     tab_items,
     tables,

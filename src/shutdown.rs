@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::actors::messages::Drain;
+use actix::Addr;
+
+use crate::actors::Sequencer;
+use crate::actors::messages::{Drain, Settle};
 use crate::actors::session::Directory;
 
 /// What is kept of the time for the last session's bytes and the process's end.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Empties the instance within `limit`.
-pub async fn drain(directory: &Directory, draining: &AtomicBool, limit: Duration) {
+pub async fn drain(directory: &Directory, sequencer: Option<&Addr<Sequencer>>, draining: &AtomicBool, limit: Duration) {
     // The port stays open: a polling client needs it to fetch what is left for it. New sessions are refused.
     draining.store(true, Ordering::Release);
     let began = Instant::now();
@@ -32,6 +35,11 @@ pub async fn drain(directory: &Directory, draining: &AtomicBool, limit: Duration
     }
     if timeout_at(began + limit, directory.emptied()).await.is_err() {
         tracing::warn!(left = directory.len(), "some sessions did not end in time");
+    }
+    if let Some(sequencer) = sequencer
+        && timeout_at(began + limit, sequencer.send(Settle)).await.is_err()
+    {
+        tracing::error!("the database did not take everything that was published");
     }
     tracing::info!("stopped");
 }

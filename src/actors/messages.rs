@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
+use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
 use super::ingress::IngressSlot;
-use super::publication::{Publication, Receipt};
-use super::{Audience, Session};
-use crate::domain::{Cuid, EventPacket, Refusal, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use super::logged::{LogPage, Logged};
+use super::publication::{Receipt, Settlement};
+use super::{Audience, Sequencer, Session};
+use crate::domain::{Cuid, ErrorCode, EventPacket, PidKey, Position, Refusal, RevocationId, RoomName};
+use crate::domain::{TabFacts, TableFacts, UserFacts, UserId};
 use crate::store::StoreError;
+use crate::store::log::{Append, Write};
 
 /// A session's number on this instance; never used twice.
 pub type SessionKey = u64;
@@ -18,24 +23,37 @@ pub type SessionKey = u64;
 /// Why a transport is closed by this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closing {
-    /// The transport goes and the client comes back by itself.
+    /// The transport goes, behind what waits, and the client comes back by itself.
     Transport,
+    /// As it is: its client does not read, or is not there any more.
+    AtOnce,
     /// The session ends and the client stays away: a DISCONNECT packet, then the transport.
     Session,
 }
 
 /// The way to one client. What is pushed leaves in the order of the pushes, at
-/// the end of the thread's turn; nothing is ever left out in the middle: what
-/// cannot be taken closes the transport instead.
+/// the end of the thread's turn; nothing is ever left out in the middle.
 pub trait Outlet: Send + Sync {
-    fn push_event(&self, packet: &EventPacket);
+    /// A room's event. `false` where it was not taken because much waits already:
+    /// [`OutletDrained`] follows once less does.
+    #[must_use]
+    fn push_event(&self, packet: &EventPacket) -> bool;
+    /// What is for this client alone. Always taken, up to a bound that closes the transport.
+    fn push_notice(&self, packet: &EventPacket);
     fn push_ack(&self, ack: i64, answer: &RawValue);
+    /// Names the session that hears of [`OutletDrained`].
+    fn attend(&self, session: Recipient<OutletDrained>);
     fn close(&self, closing: Closing);
     /// Nothing more is pushed: the client's session is over.
     fn ended(&self);
     /// `websocket` or `polling`.
     fn transport(&self) -> &'static str;
 }
+
+/// An outlet that did not take an event would take one now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct OutletDrained;
 
 /// What an [`Audience`] does once it has taken a member in or let one go.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +70,7 @@ pub struct Member {
     pub audience_index: usize,
     pub outlet: Arc<dyn Outlet>,
     pub session: Addr<Session>,
+    pub sequencer: Addr<Sequencer>,
 }
 
 // ---- from the socket to a session ----
@@ -83,6 +102,11 @@ pub struct Closed {
     pub reason: &'static str,
 }
 
+/// Its client came back on another connection, where its session goes on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Replaced;
+
 /// The instance stops: close the transport, so that the client goes elsewhere.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -90,12 +114,11 @@ pub struct Drain;
 
 // ---- from a session, or the backend's HTTP, to the registry ----
 
-/// Publishes to rooms; the receipt is answered once the event has its places.
+/// Publishes to rooms; the receipt is answered once the event has its place in the log.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish {
-    pub rooms: Vec<RoomName>,
-    pub packet: EventPacket,
+    pub append: Append,
     pub receipt: Receipt,
 }
 
@@ -107,56 +130,146 @@ pub struct Join {
     pub entry: Entry,
 }
 
+/// With which events a member begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Those from here on.
+    Now,
+    /// Those after this position, and those from here on. Where there are none between, as
+    /// with `Now`; else the member is held back until its session has read them.
+    After(Position),
+    /// Those from here on, held back until its session lets them go.
+    Held,
+    /// Its session reads them from the log, and asks for those from then on.
+    FromLog,
+}
+
 /// A member on its way into a room. If the room fails before it is in, the session is told.
 pub struct Entry {
     pub member: Member,
-    pub reply: Reply,
     pub room: RoomName,
-    pub entered: bool,
+    pub begin: Begin,
+    /// Noted under this `pid` before it is answered.
+    pub noted: Option<PidKey>,
+    /// Answered as it enters, unless it is held back: then its session answers.
+    pub reply: Reply,
+    /// For a session that waits.
+    pub entered: Option<oneshot::Sender<EnteredAt>>,
+    done: bool,
+}
+
+/// Where a member that is held back has entered.
+#[derive(Clone, Copy, Debug)]
+pub struct EnteredAt {
+    pub at: Position,
+    /// Whether there is something to read; if not, the entry has been answered.
+    pub held: bool,
+    /// Up to where the session had been sent its rooms' events, if it is sent them as they come.
+    pub live_through: Option<Position>,
 }
 
 impl Entry {
-    pub fn new(room: RoomName, member: Member, reply: Reply) -> Self {
-        Self { member, reply, room, entered: false }
+    pub fn new(room: RoomName, member: Member, begin: Begin, noted: Option<PidKey>, reply: Reply) -> Self {
+        Self { member, room, begin, noted, reply, entered: None, done: false }
+    }
+
+    /// It is in: nobody needs to be told of a failure.
+    pub fn done(&mut self) {
+        self.done = true;
+    }
+
+    /// It cannot be in now.
+    pub fn refuse(mut self, code: ErrorCode) {
+        self.fail(code);
+    }
+
+    fn fail(&mut self, code: ErrorCode) {
+        if !self.done {
+            self.done = true;
+            let ack = self.reply.ack.as_ref().map(|(id, _)| *id);
+            self.member.session.do_send(JoinFailed { room: self.room.clone(), ack, code });
+        }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if !self.entered {
-            let ack = self.reply.ack.as_ref().map(|(id, _)| *id);
-            self.member.session.do_send(JoinFailed { room: self.room.clone(), ack });
-        }
+        self.fail(ErrorCode::Internal);
     }
 }
 
-/// A room failed before the session was in it.
+/// A room could not take the session in.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct JoinFailed {
     pub room: RoomName,
     pub ack: Option<i64>,
+    pub code: ErrorCode,
 }
 
-/// Ends a session's membership; the reply leaves after the last event of the room.
+/// The session is in the room, with the events after `at`.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Leave {
+pub struct Entered {
     pub room: RoomName,
-    pub member: Member,
-    pub reply: Reply,
+    pub at: Position,
+    /// Whether the session has to read them from the log.
+    pub from_log: bool,
 }
 
-// Its audience hears of it even when the room fails before it has read it:
-// otherwise the room that starts again would find a member who has left.
+/// Ends a session's membership.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LeaveRoom {
+    pub leave: Leave,
+}
+
+/// A session on its way out of a room; the reply leaves after the last event of the room.
+pub struct Leave {
+    room: RoomName,
+    member: Member,
+    noted: Option<PidKey>,
+    reply: Reply,
+    sequenced: bool,
+}
+
+impl Leave {
+    /// `noted` is the `pid` under which the membership was noted, where it is to be forgotten.
+    pub fn new(room: RoomName, member: Member, noted: Option<PidKey>, reply: Reply) -> Self {
+        Self { room, member, noted, reply, sequenced: false }
+    }
+
+    pub fn room(&self) -> &RoomName {
+        &self.room
+    }
+
+    pub fn key(&self) -> SessionKey {
+        self.member.key
+    }
+
+    pub fn noted(&self) -> Option<PidKey> {
+        self.noted
+    }
+
+    /// It goes to the sequencer now; dropped from here on, it takes effect.
+    pub fn sequenced(mut self) -> Sequence {
+        self.sequenced = true;
+        Sequence::Leave(self)
+    }
+}
+
+// It takes effect even when the room fails before it has read it: otherwise the room that starts
+// again would find a member who has left. By way of the sequencer, as the entry may still be there.
 impl Drop for Leave {
     fn drop(&mut self) {
-        self.member.audience.do_send(RemoveMember {
-            room: self.room.clone(),
-            key: self.member.key,
-            outlet: self.member.outlet.clone(),
-            reply: std::mem::take(&mut self.reply),
-        });
+        let (room, reply) = (self.room.clone(), std::mem::take(&mut self.reply));
+        if self.sequenced {
+            let (key, outlet) = (self.member.key, self.member.outlet.clone());
+            self.member.audience.do_send(RemoveMember { room, key, outlet, reply });
+        } else {
+            let again = Self::new(room, self.member.clone(), self.noted, reply);
+            self.member.sequencer.do_send(again.sequenced());
+        }
     }
 }
 
@@ -170,10 +283,14 @@ pub struct PublishSettled {
     pub slot: IngressSlot,
 }
 
-/// What the publisher is told of an event that took its places.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the publisher is told of an event that went out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Published {
     pub id: Box<str>,
+    /// Its own, or that of the event before it where it has none (yet).
+    pub offset: Arc<str>,
+    /// Whether it is stored.
+    pub durable: bool,
 }
 
 // ---- between the registry and its rooms ----
@@ -187,11 +304,17 @@ pub struct Place {
 
 #[derive(Message)]
 #[rtype(result = "()")]
+pub struct Depart {
+    pub leave: Leave,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
 pub struct Enter {
     pub entry: Entry,
 }
 
-/// An event to several rooms has its places in all of them: go on.
+/// An event to several rooms has been reached by all of them: go on.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Resume;
@@ -228,7 +351,37 @@ pub struct ProvokePanic {
     pub room: RoomName,
 }
 
-// ---- from a room to the audiences ----
+// ---- from rooms and sessions to the sequencer ----
+
+/// Takes the next place in the order of everything.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum Sequence {
+    Publish(Settlement),
+    Enter(Entry),
+    Leave(Leave),
+    /// Something to write that nobody waits for.
+    Note(Write),
+    /// Answered as everything before it has gone out.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// Reads the events of rooms after each one's position, `limit` at most, up to `up_to` or the newest.
+/// `None` where some of them are gone.
+#[derive(Message)]
+#[rtype(result = "Result<Option<LogPage>, StoreError>")]
+pub struct ReadLog {
+    pub starts: Vec<(RoomName, Position)>,
+    pub up_to: Option<Position>,
+    pub limit: usize,
+}
+
+/// Answered once everything that was accepted is stored.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Settle;
+
+// ---- from the sequencer to the audiences ----
 
 /// An audience has started on a worker thread.
 #[derive(Message)]
@@ -242,7 +395,7 @@ pub struct AudienceStarted {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Deliver {
-    pub publication: Arc<Publication>,
+    pub event: Arc<Logged>,
 }
 
 #[derive(Message)]
@@ -251,7 +404,11 @@ pub struct AddMember {
     pub room: RoomName,
     pub key: SessionKey,
     pub outlet: Arc<dyn Outlet>,
+    pub session: Addr<Session>,
+    pub begin: Begin,
+    pub at: Position,
     pub reply: Reply,
+    pub entered: Option<oneshot::Sender<EnteredAt>>,
 }
 
 #[derive(Message)]
@@ -261,6 +418,32 @@ pub struct RemoveMember {
     pub key: SessionKey,
     pub outlet: Arc<dyn Outlet>,
     pub reply: Reply,
+}
+
+// ---- between a session and its audience ----
+
+/// The outlet took no more: the events after this one, of all of the session's rooms, are
+/// for the session to read from the log.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FellBehind {
+    pub after: Position,
+}
+
+/// Keep the session's events from here on: it is about to read up to them.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hold {
+    pub key: SessionKey,
+}
+
+/// The session has sent its client everything up to and with `through`: send what was kept after it,
+/// and all that comes. `false` where too much came to be kept: the session has to read on.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct GoLive {
+    pub key: SessionKey,
+    pub through: Position,
 }
 
 /// Who of this thread is in a room: a room that starts again asks.

@@ -1,28 +1,31 @@
 //! The actors and how they are tied:
 //!
 //! ```text
-//!  Session ──Publish, Join, Leave──► Registry ──Place, Enter, Leave──► Room
-//!     ▲                                 ▲ RoomEnded, RetireRoom          │
-//!     │ PublishSettled, JoinFailed      └────────────────────────────────┤
-//!     └──────────────────────────────────────────────────────────────────┤
-//!                                                                        │ Deliver, AddMember, RemoveMember
-//!  connection ◄── Outlet ◄── Audience (one on each worker thread) ◄──────┘
+//!  Session ──Publish, Join, Leave──► Registry ──Place, Enter, Leave──► Room ──Sequence──► Sequencer ──► store
+//!     ▲ ▲                               ▲ RoomEnded, RetireRoom          │                  │    ▲
+//!     │ │ PublishSettled                └────────────────────────────────┘                  │    │ ReadLog
+//!     │ └──────────────────────────────────────────────────────────────────────────────────┤    │
+//!     └─ Entered, FellBehind                                Deliver, AddMember, RemoveMember │    Session
+//!  connection ◄── Outlet ◄── Audience (one on each worker thread, a Seat for each session) ◄─┘
 //! ```
 //!
-//! Everything for a room goes through the Registry's mailbox and then the room's,
-//! so a publisher's events keep their order, and a publish to several rooms takes
-//! its places in all of them in one step. Everything from a room goes through the
-//! Audience of each thread, so a room's events reach every session in one order
-//! and cross each thread at most once.
+//! Everything for a room goes through the Registry's mailbox and the room's to the Sequencer, which
+//! has it stored and hands it on in one order. So a publisher's events keep their order, a
+//! publish to several rooms takes its places in all of them in one step, and one number says of
+//! all rooms what a session has had. Everything for sessions goes through the Audience of their
+//! thread, so events cross each thread at most once.
 
 pub mod audience;
 pub mod ingress;
+pub mod logged;
 pub mod messages;
 pub mod publication;
 pub mod registry;
 pub mod revocations;
 pub mod rights;
 pub mod room;
+pub mod seat;
+pub mod sequencer;
 pub mod session;
 pub mod supervision;
 
@@ -30,4 +33,5 @@ pub use audience::Audience;
 pub use registry::Registry;
 pub use revocations::RevocationMonitor;
 pub use rights::RightsMonitor;
+pub use sequencer::Sequencer;
 pub use session::Session;

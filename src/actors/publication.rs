@@ -1,9 +1,8 @@
-//! An event on its way into its rooms.
+//! An event on its way through its rooms to the sequencer.
 //!
-//! A publish to one room takes its place and is delivered at once. A publish to
-//! several takes its places in one step: each room that reaches it waits, and the
-//! last one delivers it for all and lets the others go on. So no session sees it
-//! on one side of an event in one room and on the other side in another.
+//! A publish to one room goes on at once. One to several waits in each room that it
+//! has reached; the last room sends it on for all of them. So it takes its place in all
+//! of them in one step, on the same side of every other event of each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +14,8 @@ use tokio::sync::oneshot;
 
 use super::ingress::IngressSlot;
 use super::messages::{PublishSettled, Published, Resume};
-use crate::domain::{ErrorCode, EventPacket, Refusal, RoomName};
+use crate::domain::{ErrorCode, Refusal};
+use crate::store::log::Append;
 
 /// The answer that a publisher waits for. It is answered exactly once: if nobody
 /// does it, because an actor died with it, the answer is `INTERNAL`.
@@ -30,7 +30,8 @@ enum Answer {
 }
 
 impl Receipt {
-    const LOST: Refusal = Refusal::new(ErrorCode::Internal, "Failed to broadcast");
+    /// The answer where an actor died with the publish.
+    pub const LOST: Refusal = Refusal::new(ErrorCode::Internal, "Failed to broadcast");
 
     /// For a publish that came over a socket.
     pub fn for_session(
@@ -54,11 +55,18 @@ impl Receipt {
         Self { id: "".into(), to: None }
     }
 
-    fn answer(&mut self, failure: Option<Refusal>) {
-        let outcome = match failure {
-            None => Ok(Published { id: std::mem::take(&mut self.id) }),
-            Some(refusal) => Err(refusal),
-        };
+    /// Tells the publisher that the event went out.
+    pub fn publish(mut self, offset: Arc<str>, durable: bool) {
+        let id = std::mem::take(&mut self.id);
+        self.answer(Ok(Published { id, offset, durable }));
+    }
+
+    /// Tells the publisher that it did not.
+    pub fn refuse(mut self, refusal: Refusal) {
+        self.answer(Err(refusal));
+    }
+
+    fn answer(&mut self, outcome: Result<Published, Refusal>) {
         match self.to.take() {
             None => {}
             Some(Answer::Session { session, ack, received, slot }) => {
@@ -72,14 +80,13 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        self.answer(Some(Self::LOST));
+        self.answer(Err(Self::LOST));
     }
 }
 
-/// An event and the rooms it goes to.
-pub struct Publication {
-    rooms: Vec<RoomName>,
-    packet: EventPacket,
+/// An event that its rooms have not all reached.
+struct Publication {
+    append: Append,
     /// Rooms that have not reached it yet.
     remaining: AtomicUsize,
     /// A bit for each worker thread that has members of these rooms.
@@ -87,63 +94,64 @@ pub struct Publication {
     failed: AtomicBool,
     /// Rooms that stand at it, and wait for the others.
     waiting: Mutex<Vec<Recipient<Resume>>>,
-    receipt: Mutex<Receipt>,
+    receipt: Mutex<Option<Receipt>>,
 }
 
-impl Publication {
-    /// One part for each room, in the order of the rooms.
-    pub fn split(rooms: Vec<RoomName>, packet: EventPacket, receipt: Receipt) -> Vec<Part> {
-        let publication = Arc::new(Self {
-            remaining: AtomicUsize::new(rooms.len()),
-            rooms,
-            packet,
-            audiences: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-            waiting: Mutex::default(),
-            receipt: Mutex::new(receipt),
-        });
-        (0..publication.rooms.len()).map(|_| Part { publication: Some(publication.clone()) }).collect()
-    }
-
-    pub fn rooms(&self) -> &[RoomName] {
-        &self.rooms
-    }
-
-    pub fn packet(&self) -> &EventPacket {
-        &self.packet
-    }
-
-    fn finish(&self) {
-        let failure = self.failed.load(Ordering::Acquire).then_some(Receipt::LOST);
-        self.receipt.lock().answer(failure);
-        for room in self.waiting.lock().drain(..) {
-            room.do_send(Resume);
-        }
-    }
+/// One part for each room, in the order of the rooms.
+pub fn split(append: Append, receipt: Receipt) -> impl Iterator<Item = Part> {
+    let rooms = append.rooms.len();
+    let publication = Arc::new(Publication {
+        append,
+        remaining: AtomicUsize::new(rooms),
+        audiences: AtomicU64::new(0),
+        failed: AtomicBool::new(false),
+        waiting: Mutex::default(),
+        receipt: Mutex::new(Some(receipt)),
+    });
+    (0..rooms).map(move |_| Part { publication: Some(publication.clone()) })
 }
 
-/// What a room has to do once it has reached an event.
+/// What becomes of an event as a room reaches it.
 pub enum Arrival {
-    /// Every room has reached it: hand it to these audiences, then settle it.
-    Last(Settlement),
-    /// Other rooms have not: wait for [`Resume`].
+    /// Every room has reached it: it goes on to the sequencer; then tell the rooms that wait.
+    Last(Settlement, Waiting),
+    /// One of its rooms failed: nobody gets it.
+    Failed(Waiting),
+    /// Other rooms have not reached it: wait for [`Resume`].
     Early,
+}
+
+/// Rooms that wait for an event to be on its way.
+pub struct Waiting(Vec<Recipient<Resume>>);
+
+impl Waiting {
+    /// To be called after the event was handed on, so that nothing of those rooms overtakes it.
+    pub fn resume(self) {
+        self.0.into_iter().for_each(|room| room.do_send(Resume));
+    }
 }
 
 /// An event that all its rooms have reached.
 pub struct Settlement {
-    pub publication: Arc<Publication>,
+    pub append: Append,
     /// A bit for each worker thread that has members.
     pub audiences: u64,
-    /// Whether one of its rooms failed: then nobody gets it.
-    pub failed: bool,
+    pub receipt: Receipt,
 }
 
-impl Settlement {
-    /// Answers the publisher and lets the other rooms go on. To be called after
-    /// the event was handed over, so that nothing of those rooms overtakes it.
-    pub fn settle(self) {
-        self.publication.finish();
+impl Publication {
+    /// For the last room to reach it.
+    fn arrived(&self) -> Arrival {
+        let waiting = Waiting(std::mem::take(&mut *self.waiting.lock()));
+        let receipt = self.receipt.lock().take();
+        match receipt {
+            Some(receipt) if !self.failed.load(Ordering::Acquire) => {
+                let audiences = self.audiences.load(Ordering::Acquire);
+                Arrival::Last(Settlement { append: self.append.clone(), audiences, receipt }, waiting)
+            }
+            // The receipt says so as it is dropped.
+            _ => Arrival::Failed(waiting),
+        }
     }
 }
 
@@ -153,13 +161,10 @@ pub struct Part {
 }
 
 impl Part {
-    /// Takes this room's place; `room` is told to resume if others have not reached theirs.
+    /// This room has reached it; `room` is told to resume if others have not.
     pub fn arrive(mut self, audiences: u64, room: impl FnOnce() -> Recipient<Resume>) -> Arrival {
         let publication = self.publication.take().expect("a part arrives once");
         publication.audiences.fetch_or(audiences, Ordering::AcqRel);
-        if publication.rooms.len() == 1 {
-            return Arrival::Last(Settlement { publication, audiences, failed: false });
-        }
         {
             // Counted and listed in one step, so that whoever is last finds all who wait.
             let mut waiting = publication.waiting.lock();
@@ -168,9 +173,7 @@ impl Part {
                 return Arrival::Early;
             }
         }
-        let audiences = publication.audiences.load(Ordering::Acquire);
-        let failed = publication.failed.load(Ordering::Acquire);
-        Arrival::Last(Settlement { publication, audiences, failed })
+        publication.arrived()
     }
 }
 
@@ -178,8 +181,10 @@ impl Drop for Part {
     fn drop(&mut self) {
         if let Some(publication) = self.publication.take() {
             publication.failed.store(true, Ordering::Release);
-            if publication.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-                publication.finish();
+            if publication.remaining.fetch_sub(1, Ordering::AcqRel) == 1
+                && let Arrival::Failed(waiting) = publication.arrived()
+            {
+                waiting.resume();
             }
         }
     }

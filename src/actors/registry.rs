@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::Audience;
 use super::messages::{
-    AudienceStarted, Enter, Join, Leave, Place, ProvokePanic, Publish, Retire, RetireRoom, RoomEnded,
+    AudienceStarted, Depart, Enter, Join, LeaveRoom, Place, ProvokePanic, Publish, Retire, RetireRoom, RoomEnded,
 };
-use super::publication::Publication;
+use super::publication;
 use super::room::{Room, RoomSeed};
+use super::{Audience, Sequencer};
 use crate::domain::RoomName;
 use crate::telemetry::Metrics;
 
@@ -39,6 +39,7 @@ impl Life {
 
 pub struct Registry {
     rooms: HashMap<RoomName, Entry>,
+    sequencer: Addr<Sequencer>,
     audiences: Vec<Option<Addr<Audience>>>,
     next_generation: u64,
     idle: Duration,
@@ -47,9 +48,10 @@ pub struct Registry {
 
 impl Registry {
     /// Starts the registry on this thread; its rooms will live here too.
-    pub fn start(room_idle: Duration, metrics: Arc<Metrics>) -> Addr<Self> {
+    pub fn start(sequencer: Addr<Sequencer>, room_idle: Duration, metrics: Arc<Metrics>) -> Addr<Self> {
         Self::create(|_| Self {
             rooms: HashMap::new(),
+            sequencer,
             audiences: Vec::new(),
             next_generation: 0,
             idle: room_idle,
@@ -75,6 +77,7 @@ impl Registry {
             name: name.clone(),
             generation,
             registry: ctx.address(),
+            sequencer: self.sequencer.clone(),
             audiences: self.audiences.clone(),
             restarted,
             idle: self.idle,
@@ -95,7 +98,8 @@ impl Handler<AudienceStarted> for Registry {
         if self.audiences.len() <= message.index {
             self.audiences.resize(message.index + 1, None);
         }
-        self.audiences[message.index] = Some(message.audience);
+        self.audiences[message.index] = Some(message.audience.clone());
+        self.sequencer.do_send(message);
     }
 }
 
@@ -104,9 +108,8 @@ impl Handler<Publish> for Registry {
 
     fn handle(&mut self, message: Publish, ctx: &mut Self::Context) {
         self.metrics.publishes.increment(1);
-        let names = message.rooms.clone();
-        let parts = Publication::split(message.rooms, message.packet, message.receipt);
-        for (name, part) in names.iter().zip(parts) {
+        let rooms = message.append.rooms.clone();
+        for (name, part) in rooms.iter().zip(publication::split(message.append, message.receipt)) {
             self.room(name, ctx).room.do_send(Place { part });
         }
     }
@@ -120,11 +123,12 @@ impl Handler<Join> for Registry {
     }
 }
 
-impl Handler<Leave> for Registry {
+impl Handler<LeaveRoom> for Registry {
     type Result = ();
 
-    fn handle(&mut self, message: Leave, ctx: &mut Self::Context) {
-        self.room(&message.room, ctx).room.do_send(message);
+    fn handle(&mut self, message: LeaveRoom, ctx: &mut Self::Context) {
+        let leave = message.leave;
+        self.room(&leave.room().clone(), ctx).room.do_send(Depart { leave });
     }
 }
 

@@ -129,11 +129,22 @@ fn room_name(value: &Value) -> Option<RoomName> {
 /// A client's event, understood.
 #[derive(Debug)]
 pub enum Command {
-    Join(RoomName),
+    /// `since` is what the client says that it has had; whether it is an offset, and of use, is seen later.
+    Join {
+        room: RoomName,
+        since: Option<Box<str>>,
+    },
     Leave(RoomName),
-    UpdateStatus { item: Cuid, status: KitchenStatus },
-    Bump { item: Cuid },
-    ReadNotification { notification: UserId },
+    UpdateStatus {
+        item: Cuid,
+        status: KitchenStatus,
+    },
+    Bump {
+        item: Cuid,
+    },
+    ReadNotification {
+        notification: UserId,
+    },
     Publish(PublishRequest),
 }
 
@@ -171,13 +182,13 @@ impl Command {
         }
         let member = |field: &'static str| Member::read(json, field);
         Ok(match event {
-            "tab:join" => Self::Join(RoomName::tab(&member("tabId")?.cuid()?)),
+            "tab:join" => Self::Join { room: RoomName::tab(&member("tabId")?.cuid()?), since: since(json)? },
             "tab:leave" => Self::Leave(RoomName::tab(&member("tabId")?.cuid()?)),
-            "venue:join" => Self::Join(RoomName::venue(&member("venueId")?.cuid()?)),
+            "venue:join" => Self::Join { room: RoomName::venue(&member("venueId")?.cuid()?), since: since(json)? },
             "venue:leave" => Self::Leave(RoomName::venue(&member("venueId")?.cuid()?)),
-            "kitchen:join" => Self::Join(RoomName::kitchen(&member("venueId")?.cuid()?)),
+            "kitchen:join" => Self::Join { room: RoomName::kitchen(&member("venueId")?.cuid()?), since: since(json)? },
             "kitchen:leave" => Self::Leave(RoomName::kitchen(&member("venueId")?.cuid()?)),
-            "table:join" => Self::Join(RoomName::table(&member("tableId")?.cuid()?)),
+            "table:join" => Self::Join { room: RoomName::table(&member("tableId")?.cuid()?), since: since(json)? },
             "table:leave" => Self::Leave(RoomName::table(&member("tableId")?.cuid()?)),
             "kitchen:update-status" => {
                 Self::UpdateStatus { item: member("tabItemId")?.cuid()?, status: member("status")?.status()? }
@@ -186,6 +197,19 @@ impl Command {
             "notification:read" => Self::ReadNotification { notification: member("notificationId")?.id()? },
             _ => return Err(Refusal::invalid("event")),
         })
+    }
+}
+
+/// A join's `since`: text, or nothing.
+fn since(json: &str) -> Result<Option<Box<str>>, Refusal> {
+    #[derive(Deserialize)]
+    struct Since {
+        since: Option<Value>,
+    }
+    match serde_json::from_str(json).map(|Since { since }| since) {
+        Ok(None | Some(Value::Null)) => Ok(None),
+        Ok(Some(Value::String(text))) => Ok(Some(text.into())),
+        _ => Err(Refusal::invalid("since")),
     }
 }
 

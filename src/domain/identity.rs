@@ -190,6 +190,16 @@ impl Identity {
         }
     }
 
+    /// Who it is, as no other can be: whose `pid`s and whose publishes' ids they are. All tokens that were
+    /// made from one are the same in this.
+    pub fn principal(&self) -> String {
+        match self {
+            Self::System => "system".to_owned(),
+            Self::User(facts) => format!("user:{}", facts.id),
+            Self::Bearer(bearer) => format!("token:{}", bearer.warrant.family()),
+        }
+    }
+
     /// What the log calls it.
     pub fn label(&self) -> &str {
         match self {

@@ -2,17 +2,23 @@
 //! Values here are valid by their type, and nothing here does I/O.
 
 pub mod command;
+pub mod event;
 pub mod identity;
 pub mod ids;
+pub mod offset;
 pub mod packet;
+pub mod pid;
 pub mod refusal;
 pub mod room;
 pub mod warrant;
 
 pub use command::{Command, EventName, KitchenStatus, PublishRequest};
+pub use event::Event;
 pub use identity::{Bearer, Identity, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts};
 pub use ids::{Cuid, UserId};
+pub use offset::{LogId, Offset, Position};
 pub use packet::EventPacket;
+pub use pid::PidKey;
 pub use refusal::{ErrorCode, Refusal};
 pub use room::{RoomKind, RoomName};
 pub use warrant::{RevocationId, Warrant, WarrantFault};

@@ -16,7 +16,8 @@ use crate::access::policy::{self, Place, Question};
 use crate::actors::messages::Publish;
 use crate::actors::publication::Receipt;
 use crate::actors::session::{NotIdentified, SessionServices, identify};
-use crate::domain::{Cuid, ErrorCode, EventPacket, Identity, Refusal, RoomName, TabFacts};
+use crate::domain::{Cuid, ErrorCode, Event, Identity, Refusal, RoomName, TabFacts};
+use crate::store::log::Append;
 use crate::store::{NewItem, OrderItem, OrderRow, StoreError};
 
 pub struct Demo {
@@ -114,17 +115,16 @@ impl Demo {
         let facts = self.services.store.find_tab(&tab).await?.ok_or(policy::TAB_DENIED)?;
         self.check_venue(&identity, &facts.venue).map_err(|_| policy::TAB_DENIED)?;
         let items = order.items()?;
-        let turn = self.services.store.write_turn().await?;
-        let totals = self.services.store.add_items(&turn, &tab, items.clone()).await?;
+        let totals = self.services.store.add_items(&tab, items.clone()).await?;
         self.publish(&tab, &facts, &items, totals);
-        drop(turn);
         Ok(json!({ "ok": true, "items": items.iter().map(item_json).collect::<Vec<_>>() }))
     }
 
     fn publish(&self, tab: &Cuid, facts: &TabFacts, items: &[NewItem], (subtotal, tax, total): (i32, i32, i32)) {
         let send = |rooms: Vec<RoomName>, event: &str, payload: &Value| {
-            let packet = EventPacket::of(event, payload);
-            self.services.registry.do_send(Publish { rooms, packet, receipt: Receipt::for_nobody() });
+            let event = Event::of(event, payload);
+            let append = Append { rooms: rooms.into(), event, kept: true, name: None, change: None };
+            self.services.registry.do_send(Publish { append, receipt: Receipt::for_nobody() });
         };
         for item in items {
             let payload = json!({

@@ -19,7 +19,7 @@ pub async fn alive(state: web::Data<HttpState>) -> HttpResponse {
 }
 
 pub async fn ready(state: web::Data<HttpState>) -> HttpResponse {
-    let database = state.services.store.is_ready().await;
+    let database = state.services.view.is_durable() && state.services.store.is_ready().await;
     let draining = state.draining.load(Ordering::Acquire);
     // An instance that stands alone has no peers to lose.
     let cluster = true;

@@ -1,6 +1,8 @@
 //! The plain HTTP side: health, metrics, the demo. Everything else is 404 in JSON.
 
+mod api;
 pub mod assets;
+mod bearer;
 pub mod demo;
 mod health;
 mod metrics;
@@ -20,6 +22,8 @@ pub struct HttpState {
     pub services: Arc<SessionServices>,
     pub tokens: Arc<Tokens>,
     pub draining: Arc<AtomicBool>,
+    /// Bytes of one request's body.
+    pub max_payload: usize,
 }
 
 /// Puts every path in its place.
@@ -35,6 +39,7 @@ pub fn configure(
         .route("/health", web::get().to(health::alive))
         .route("/health/ready", web::get().to(health::ready))
         .route("/metrics", web::get().to(metrics::show))
+        .route("/api/broadcast", web::post().to(api::broadcast))
         .service(
             web::resource("/api/rights")
                 .route(web::post().to(rights::read_again))

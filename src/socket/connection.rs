@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use actix::Recipient;
 use futures_util::task::AtomicWaker;
 use metrics::Counter;
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 
 use super::outbox::{Full, Outbox};
 use super::turn;
+use crate::actors::messages::OutletDrained;
 
 pub struct Connection {
     stream: TcpStream,
@@ -23,15 +25,47 @@ pub struct Connection {
     dead: AtomicBool,
     /// Listed to be written at the end of this thread's turn.
     pub(super) listed: AtomicBool,
+    /// Who hears of it when an outbox that took no more takes more; of the newest session.
+    session: Mutex<Option<Recipient<OutletDrained>>>,
+    backlog: Arc<Backlog>,
     slow: Counter,
+}
+
+/// What waits for all connections together, in bytes: many slow clients are as much as one very slow.
+#[derive(Default)]
+pub struct Backlog(AtomicUsize);
+
+impl Backlog {
+    /// From here on each connection is allowed less.
+    const LONG: usize = 256 * 1024 * 1024;
+
+    fn is_long(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > Self::LONG
+    }
+
+    /// Counts what waits after a write. Nearly always that is nothing, as before.
+    fn account(&self, outbox: &mut Outbox) {
+        let (before, now) = (outbox.accounted, outbox.pending().len());
+        if before != now {
+            outbox.accounted = now;
+            self.0.fetch_add(now, Ordering::Relaxed);
+            self.0.fetch_sub(before, Ordering::Relaxed);
+        }
+    }
+
+    fn forget(&self, outbox: &mut Outbox) {
+        self.0.fetch_sub(std::mem::take(&mut outbox.accounted), Ordering::Relaxed);
+    }
 }
 
 impl Connection {
     /// `max_outbox` bounds, in bytes, what may wait; `slow` counts those that exceed it.
-    pub fn new(stream: TcpStream, max_outbox: usize, slow: Counter) -> Self {
+    pub fn new(stream: TcpStream, max_outbox: usize, backlog: Arc<Backlog>, slow: Counter) -> Self {
         Self {
             stream,
             outbox: Mutex::new(Outbox::new(max_outbox)),
+            session: Mutex::default(),
+            backlog,
             reader: AtomicWaker::new(),
             dead: AtomicBool::new(false),
             listed: AtomicBool::new(false),
@@ -40,8 +74,23 @@ impl Connection {
     }
 
     /// Opens the lane for a session; see [`Outbox::begin_session`].
-    pub fn begin_session(&self) -> u32 {
-        self.outbox.lock().begin_session()
+    pub fn begin_session(&self, pid: &str) -> u32 {
+        self.outbox.lock().begin_session(pid)
+    }
+
+    /// The `pid` for the CONNECT of a session that this connection took over while it waited for it.
+    pub fn expect_connect(&self, pid: &str) {
+        self.outbox.lock().expect_connect(pid);
+    }
+
+    /// Names who is told once the outbox takes events again.
+    pub fn attend(&self, session: Recipient<OutletDrained>) {
+        *self.session.lock() = Some(session);
+    }
+
+    /// Whether little enough waits for another event; if not, the session is told when it does.
+    pub fn takes_events(&self, session: u32) -> bool {
+        self.outbox.lock().takes_events(session, self.backlog.is_long())
     }
 
     /// Takes a frame of the lane, to be written at the end of the turn.
@@ -115,7 +164,19 @@ impl Connection {
     }
 
     fn write_some(&self) -> io::Result<()> {
-        let mut outbox = self.outbox.lock();
+        let (outcome, drained) = {
+            let mut outbox = self.outbox.lock();
+            let outcome = self.write_pending(&mut outbox);
+            self.backlog.account(&mut outbox);
+            (outcome, outbox.drained())
+        };
+        if drained && let Some(session) = &*self.session.lock() {
+            session.do_send(OutletDrained);
+        }
+        outcome
+    }
+
+    fn write_pending(&self, outbox: &mut Outbox) -> io::Result<()> {
         while !outbox.pending().is_empty() {
             match self.stream.try_write(outbox.pending()) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -167,6 +228,9 @@ impl Connection {
     pub fn shut_down(&self) {
         self.write();
         self.dead.store(true, Ordering::Release);
+        self.backlog.forget(&mut self.outbox.lock());
+        // Nobody is told of anything any more, and nobody is kept by it.
+        self.session.lock().take();
         // The peer may have gone already.
         socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both).ok();
     }

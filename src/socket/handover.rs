@@ -110,7 +110,7 @@ pub fn query_parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 fn upgrade(server: &SocketServer, request: &Request, handshake: Handshake, stream: TcpStream, first: Bytes) {
     let address = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
     let slow = server.services.metrics.slow_sessions.clone();
-    let connection = Arc::new(Connection::new(stream, server.config.max_outbox, slow));
+    let connection = Arc::new(Connection::new(stream, server.config.max_outbox, server.backlog.clone(), slow));
     connection.push_raw(
         format!(
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {}\r\n\r\n",

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use socketioxide::extract::SocketRef;
 
+use actix::Recipient;
+
 use super::connection::Connection;
 use super::frame;
-use crate::actors::messages::{Closing, Outlet};
+use crate::actors::messages::{Closing, Outlet, OutletDrained};
 use crate::domain::{EventPacket, packet};
 
 /// Engine.IO's packet type for a message.
@@ -22,8 +24,9 @@ pub struct Lane {
 }
 
 impl Lane {
-    pub fn begin(connection: Arc<Connection>, socket: SocketRef) -> Self {
-        let session = connection.begin_session();
+    /// `pid` goes into the session's CONNECT.
+    pub fn begin(connection: Arc<Connection>, socket: SocketRef, pid: &str) -> Self {
+        let session = connection.begin_session(pid);
         Self { connection, session, socket }
     }
 
@@ -34,8 +37,20 @@ impl Lane {
 }
 
 impl Outlet for Lane {
-    fn push_event(&self, packet: &EventPacket) {
+    fn push_event(&self, packet: &EventPacket) -> bool {
+        if !self.connection.takes_events(self.session) {
+            return false;
+        }
         self.push(packet.text());
+        true
+    }
+
+    fn push_notice(&self, packet: &EventPacket) {
+        self.push(packet.text());
+    }
+
+    fn attend(&self, session: Recipient<OutletDrained>) {
+        self.connection.attend(session);
     }
 
     fn push_ack(&self, ack: i64, answer: &RawValue) {
@@ -45,6 +60,7 @@ impl Outlet for Lane {
     fn close(&self, closing: Closing) {
         match closing {
             Closing::Transport => self.connection.close(),
+            Closing::AtOnce => self.connection.kill(),
             Closing::Session => {
                 self.connection.close_after_disconnect();
                 // It may be gone already.

@@ -1,16 +1,21 @@
 //! What ties one Engine.IO session together: its websocket or its polling requests,
 //! and its Socket.IO session. It travels in the extensions of the session's first request.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use actix::Recipient;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::connection::Connection;
+use super::outbox::{CONNECT, with_pid};
 use crate::actors::ingress::Ingress;
+use crate::actors::messages::OutletDrained;
 
 pub struct Link {
     pub ingress: Arc<Ingress>,
@@ -21,13 +26,26 @@ pub struct Link {
     upgraded: Mutex<Option<Arc<Connection>>>,
     /// Bytes in socketioxide's queue, as near as can be told from outside.
     queued: AtomicUsize,
+    /// Refused an event: the session waits to hear of room.
+    starved: AtomicBool,
+    session: Mutex<Option<Recipient<OutletDrained>>>,
+    /// What goes into the CONNECT that has not passed yet.
+    pid: Mutex<Option<Box<str>>>,
     closed: AtomicBool,
     killed: AtomicBool,
     pub closing: Notify,
     listing: OnceLock<(Box<str>, Weak<Links>)>,
 }
 
+/// Between the packets of a polling body (Engine.IO 4).
+pub const SEPARATOR: &str = "\u{1e}";
+
 impl Link {
+    /// With as much queued, room events are refused: the session reads them from the log later.
+    const HIGH: usize = 256 * 1024;
+    /// With as little queued, a session that was refused is told.
+    const LOW: usize = 8 * 1024;
+
     pub fn new(peer: Option<IpAddr>) -> Self {
         Self {
             ingress: Arc::default(),
@@ -35,6 +53,9 @@ impl Link {
             connection: OnceLock::new(),
             upgraded: Mutex::default(),
             queued: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+            session: Mutex::default(),
+            pid: Mutex::default(),
             closed: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             closing: Notify::new(),
@@ -53,7 +74,62 @@ impl Link {
     }
 
     pub fn upgrade(&self, connection: Arc<Connection>) {
-        *self.upgraded.lock() = Some(connection);
+        let mut upgraded = self.upgraded.lock();
+        // CONNECT may pass on either transport.
+        if let Some(pid) = &*self.pid.lock() {
+            connection.expect_connect(pid);
+        }
+        *upgraded = Some(connection);
+    }
+
+    /// Puts a `pid` into the CONNECT that comes.
+    pub fn expect_connect(&self, pid: &str) {
+        let upgraded = self.upgraded.lock();
+        *self.pid.lock() = Some(pid.into());
+        upgraded.iter().for_each(|connection| connection.expect_connect(pid));
+    }
+
+    /// The packets of a polling body, with the `pid` in CONNECT if that is among them.
+    pub fn with_pid(&self, body: Bytes) -> Bytes {
+        let mut pid = self.pid.lock();
+        let Some(text) = pid.as_ref().and_then(|_| std::str::from_utf8(&body).ok()) else { return body };
+        let connect = |packet: &&str| packet.as_bytes().starts_with(CONNECT);
+        if !text.split(SEPARATOR).any(|packet| connect(&packet)) {
+            return body;
+        }
+        let pid = pid.take().unwrap_or_default();
+        let packets = text.split(SEPARATOR).map(|packet| {
+            let shown = connect(&packet).then(|| with_pid(packet.as_bytes(), &pid)).flatten();
+            shown.map_or(Cow::Borrowed(packet), Cow::Owned)
+        });
+        packets.collect::<Vec<_>>().join(SEPARATOR).into()
+    }
+
+    pub fn attend(&self, session: Recipient<OutletDrained>) {
+        *self.session.lock() = Some(session);
+    }
+
+    pub fn detach(&self) {
+        self.session.lock().take();
+    }
+
+    /// Whether little enough is queued for another event; if not, the session is told when it is.
+    pub fn takes_events(&self, max_queued: usize) -> bool {
+        if self.queued.load(Ordering::Acquire) >= Self::HIGH.min(max_queued / 2) {
+            self.starved.store(true, Ordering::Release);
+            // It may have been emptied in between.
+            self.tell_if_drained();
+        }
+        !self.starved.load(Ordering::Acquire)
+    }
+
+    fn tell_if_drained(&self) {
+        if self.queued.load(Ordering::Acquire) <= Self::LOW
+            && self.starved.swap(false, Ordering::AcqRel)
+            && let Some(session) = &*self.session.lock()
+        {
+            session.do_send(OutletDrained);
+        }
     }
 
     pub fn is_upgraded(&self) -> bool {
@@ -69,6 +145,9 @@ impl Link {
     pub fn ordinary_left(&self, bytes: usize) {
         let subtract = |queued: usize| Some(queued.saturating_sub(bytes));
         self.queued.fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract).ok();
+        if self.starved.load(Ordering::Acquire) {
+            self.tell_if_drained();
+        }
     }
 
     /// Closes the transport behind what waits to be sent; the client comes back by itself.

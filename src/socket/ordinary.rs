@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use actix::Recipient;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use socketioxide::extract::{AckSender, SocketRef};
 
 use super::link::Link;
-use crate::actors::messages::{Closing, Outlet};
+use crate::actors::messages::{Closing, Outlet, OutletDrained};
 use crate::domain::EventPacket;
 
 pub struct Ordinary {
@@ -42,7 +43,13 @@ impl Ordinary {
     }
 
     fn emit(&self, packet: &EventPacket) {
-        let sent = self.socket.emit(packet.name(), packet.payload()).is_ok();
+        // Ours, and JSON: this only finds its end.
+        let Ok(payload) = serde_json::from_str::<&RawValue>(packet.payload()) else { return };
+        let sent = match packet.offset() {
+            // socketioxide sends the elements of a tuple as arguments.
+            Some(offset) => self.socket.emit(packet.name(), &(payload, offset)).is_ok(),
+            None => self.socket.emit(packet.name(), payload).is_ok(),
+        };
         self.account(packet.text().len(), sent);
     }
 
@@ -57,7 +64,19 @@ impl Ordinary {
 }
 
 impl Outlet for Ordinary {
-    fn push_event(&self, packet: &EventPacket) {
+    fn push_event(&self, packet: &EventPacket) -> bool {
+        if !self.link.takes_events(self.max_queued) {
+            return false;
+        }
+        self.push_notice(packet);
+        true
+    }
+
+    fn attend(&self, session: Recipient<OutletDrained>) {
+        self.link.attend(session);
+    }
+
+    fn push_notice(&self, packet: &EventPacket) {
         let mut early = self.early.lock();
         match early.as_mut() {
             Some(early) => early.push(packet.clone()),
@@ -75,6 +94,7 @@ impl Outlet for Ordinary {
     fn close(&self, closing: Closing) {
         match closing {
             Closing::Transport => self.link.close(),
+            Closing::AtOnce => self.link.kill(),
             Closing::Session => {
                 self.link.close_after_disconnect();
                 // It may be gone already.
@@ -86,6 +106,7 @@ impl Outlet for Ordinary {
     fn ended(&self) {
         // Each holds the socket, which would never be freed.
         self.acks.lock().clear();
+        self.link.detach();
     }
 
     fn transport(&self) -> &'static str {

@@ -13,6 +13,15 @@ enum Lane {
     Open,
 }
 
+/// A session's CONNECT in namespace `/`: Engine.IO's message `4`, Socket.IO's `0`, and `{"sid":…}`.
+pub const CONNECT: &[u8] = b"40{";
+
+/// A CONNECT packet with a `pid` among its members.
+pub fn with_pid(packet: &[u8], pid: &str) -> Option<String> {
+    let members = std::str::from_utf8(packet).ok()?.strip_suffix('}')?;
+    Some(format!("{members},\"pid\":\"{pid}\"}}"))
+}
+
 /// More waits than may wait.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full;
@@ -26,14 +35,26 @@ pub struct Outbox {
     lane: Lane,
     /// Which session the lane is for; a frame of an earlier one is dropped.
     session: u32,
+    /// What goes into the next CONNECT of namespace `/`.
+    pid: Option<Box<str>>,
+    /// Refused an event since it last took one: the session waits to hear of room.
+    starved: bool,
     close_after_disconnect: bool,
     closing: bool,
     bound: usize,
+    /// How many bytes [`super::connection::Backlog`] knows of.
+    pub(super) accounted: usize,
 }
 
 impl Outbox {
     /// Capacity that an empty outbox may keep: an idle connection should cost nothing.
     const KEPT_CAPACITY: usize = 4096;
+    /// With as much waiting, room events are refused: the session reads them from the log later.
+    const HIGH: usize = 256 * 1024;
+    /// The same while very much waits for all connections together.
+    const HIGH_IN_NEED: usize = 16 * 1024;
+    /// With as little waiting, a session that was refused is told.
+    const LOW: usize = 8 * 1024;
 
     pub fn new(bound: usize) -> Self {
         Self {
@@ -41,6 +62,9 @@ impl Outbox {
             written: 0,
             lane: Lane::Closed,
             session: 0,
+            pid: None,
+            starved: false,
+            accounted: 0,
             close_after_disconnect: false,
             closing: false,
             bound,
@@ -49,10 +73,35 @@ impl Outbox {
 
     /// Opens the lane for a new session, which gets its number. Its frames are
     /// held back until the session's CONNECT has passed.
-    pub fn begin_session(&mut self) -> u32 {
+    pub fn begin_session(&mut self, pid: &str) -> u32 {
         self.session += 1;
+        self.expect_connect(pid);
         self.lane = Lane::Holding(Vec::new());
         self.session
+    }
+
+    /// Puts a `pid` into the CONNECT that comes.
+    pub fn expect_connect(&mut self, pid: &str) {
+        self.pid = Some(pid.into());
+    }
+
+    /// Whether another room event may be pushed; if not, [`Self::drained`] says so once it may.
+    /// For a session that is over any may: nothing is kept of them.
+    pub fn takes_events(&mut self, session: u32, in_need: bool) -> bool {
+        let high = if in_need { Self::HIGH_IN_NEED } else { Self::HIGH }.min(self.bound / 2);
+        let held = if let Lane::Holding(held) = &self.lane { held.len() } else { 0 };
+        if session == self.session && self.pending().len() + held >= high {
+            self.starved = true;
+        }
+        !self.starved || session != self.session
+    }
+
+    /// Whether a session that was refused may push again; said once.
+    pub fn drained(&mut self) -> bool {
+        self.starved && self.pending().len() <= Self::LOW && !matches!(self.lane, Lane::Holding(_)) && {
+            self.starved = false;
+            true
+        }
     }
 
     /// Takes a frame of the lane; `write` appends it.
@@ -85,7 +134,11 @@ impl Outbox {
             // Bytes that are no frame pass as they are: the library's faults are not made worse here.
             let (start, end) = frame::split(frames).unwrap_or((0, frames.len()));
             let (one, rest) = frames.split_at(end);
-            self.bytes.extend_from_slice(one);
+            if let Some(connect) = self.connect_with_pid(&one[start..]) {
+                frame::push_text(&mut self.bytes, &[connect.as_bytes()]);
+            } else {
+                self.bytes.extend_from_slice(one);
+            }
             self.after_ordinary(&one[start..]);
             frames = rest;
         }
@@ -97,10 +150,15 @@ impl Outbox {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// socketioxide's CONNECT has no `pid`, by which a client has its session back.
+    fn connect_with_pid(&mut self, packet: &[u8]) -> Option<String> {
+        packet.starts_with(CONNECT).then(|| self.pid.take())?.and_then(|pid| with_pid(packet, &pid))
+    }
+
     // Engine.IO's message is `4`, Socket.IO's CONNECT `0` and DISCONNECT `1`; another
     // namespace than `/` would stand before the payload, as in `40/admin,{…}`.
     fn after_ordinary(&mut self, packet: &[u8]) {
-        if packet.starts_with(b"40{") {
+        if packet.starts_with(CONNECT) {
             if let Lane::Holding(held) = &mut self.lane {
                 let held = std::mem::take(held);
                 self.bytes.extend_from_slice(&held);
@@ -181,44 +239,45 @@ mod tests {
     }
 
     const CONNECT: &str = r#"40{"sid":"x"}"#;
+    const CONNECTED: &str = r#"40{"sid":"x","pid":"p"}"#;
 
     #[test]
     fn the_lane_holds_back_until_connect_has_passed() {
         let mut outbox = Outbox::new(10_000);
-        let session = outbox.begin_session();
+        let session = outbox.begin_session("p");
         push_lane(&mut outbox, session, "early").unwrap();
         outbox.push_ordinary(&text("0{}")).unwrap();
         outbox.push_ordinary(&text("40/admin,{}")).unwrap();
         let both = [text(CONNECT), text("2")].concat();
         outbox.push_ordinary(&both).unwrap();
         push_lane(&mut outbox, session, "late").unwrap();
-        assert_eq!(read(outbox.pending()), ["0{}", "40/admin,{}", CONNECT, "early", "2", "late"]);
+        assert_eq!(read(outbox.pending()), ["0{}", "40/admin,{}", CONNECTED, "early", "2", "late"]);
     }
 
     #[test]
     fn nothing_of_the_lane_follows_disconnect() {
         let mut outbox = Outbox::new(10_000);
-        let first = outbox.begin_session();
+        let first = outbox.begin_session("p");
         outbox.push_ordinary(&text(CONNECT)).unwrap();
         outbox.push_ordinary(&text("41")).unwrap();
         push_lane(&mut outbox, first, "late").unwrap();
-        let second = outbox.begin_session();
+        let second = outbox.begin_session("p");
         push_lane(&mut outbox, first, "later").unwrap();
         push_lane(&mut outbox, second, "mine").unwrap();
         outbox.push_ordinary(&text(CONNECT)).unwrap();
-        assert_eq!(read(outbox.pending()), [CONNECT, "41", CONNECT, "mine"]);
+        assert_eq!(read(outbox.pending()), [CONNECTED, "41", CONNECTED, "mine"]);
     }
 
     #[test]
     fn a_close_is_last() {
         let mut outbox = Outbox::new(10_000);
-        let session = outbox.begin_session();
+        let session = outbox.begin_session("p");
         outbox.push_ordinary(&text(CONNECT)).unwrap();
         outbox.close_after_disconnect();
         outbox.push_ordinary(&text("41")).unwrap();
         outbox.push_ordinary(&text("2")).unwrap();
         push_lane(&mut outbox, session, "late").unwrap();
-        let expected = [text(CONNECT), text("41"), frame::GOING_AWAY.to_vec()].concat();
+        let expected = [text(CONNECTED), text("41"), frame::GOING_AWAY.to_vec()].concat();
         assert_eq!(outbox.pending(), expected);
         assert!(outbox.is_closing());
     }
@@ -226,7 +285,7 @@ mod tests {
     #[test]
     fn it_has_a_bound_and_gives_its_memory_back() {
         let mut outbox = Outbox::new(10_000);
-        let session = outbox.begin_session();
+        let session = outbox.begin_session("p");
         outbox.push_ordinary(&text(CONNECT)).unwrap();
         let big = "x".repeat(6_000);
         push_lane(&mut outbox, session, &big).unwrap();
@@ -236,6 +295,23 @@ mod tests {
         outbox.advance(pending);
         assert_eq!(outbox.bytes.capacity(), 0);
         push_lane(&mut outbox, session, &big).unwrap();
+    }
+
+    #[test]
+    fn events_are_refused_from_a_mark_on_and_asked_for_again_below_another() {
+        let mut outbox = Outbox::new(1_000_000);
+        let session = outbox.begin_session("p");
+        outbox.push_ordinary(&text(CONNECT)).unwrap();
+        push_lane(&mut outbox, session, &"x".repeat(20_000)).unwrap();
+        assert!(outbox.takes_events(session, false));
+        assert!(!outbox.takes_events(session, true), "all connections together are in need");
+        assert!(!outbox.drained());
+        outbox.advance(outbox.pending().len() - 10);
+        assert!(!outbox.takes_events(session, false), "not before the session has heard of it");
+        assert!(outbox.drained() && !outbox.drained());
+        assert!(outbox.takes_events(session, false));
+        push_lane(&mut outbox, session, &"x".repeat(Outbox::HIGH)).unwrap();
+        assert!(!outbox.takes_events(session, false));
     }
 
     #[derive(Clone, Debug)]
@@ -262,7 +338,7 @@ mod tests {
         #[test]
         fn frames_stay_whole_and_in_order(steps in steps()) {
             let mut outbox = Outbox::new(1 << 20);
-            let session = outbox.begin_session();
+            let session = outbox.begin_session("p");
             let (mut wire, mut lane, mut ordinary, mut connected) = (Vec::new(), 0, 0, false);
             for step in steps {
                 match step {
@@ -296,7 +372,7 @@ mod tests {
             let ordinary_frames: Vec<String> = of("o").iter().map(number).collect();
             prop_assert_eq!(ordinary_frames, (0..ordinary).map(|n| n.to_string()).collect::<Vec<_>>());
             if let Some(first) = frames.iter().position(|frame| frame.starts_with("42[")) {
-                prop_assert!(frames[..first].iter().any(|frame| frame == CONNECT));
+                prop_assert!(frames[..first].iter().any(|frame| frame == CONNECTED));
             }
         }
     }

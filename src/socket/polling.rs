@@ -12,11 +12,10 @@ use hyper::service::Service;
 use serde::Deserialize;
 
 use super::handover::{peer_of, query_parameter};
-use super::link::Link;
+use super::link::{Link, SEPARATOR};
 use super::server::SocketServer;
 
-/// Between packets in a body, and Engine.IO's close packet.
-const SEPARATOR: char = '\u{1e}';
+/// Engine.IO's close packet.
 const CLOSE: &str = "1";
 
 /// How long a body may take to arrive.
@@ -82,7 +81,7 @@ async fn get(server: &SocketServer, request: &HttpRequest, link: Option<Arc<Link
     match answer {
         Some(answer) => {
             link.ordinary_left(answer.body.len());
-            answer.into_response()
+            Answer { body: link.with_pid(answer.body), ..answer }.into_response()
         }
         None if link.is_killed() => {
             drop(answering);
@@ -91,7 +90,8 @@ async fn get(server: &SocketServer, request: &HttpRequest, link: Option<Arc<Link
         None => {
             let last = futures_util::FutureExt::now_or_never(answering).filter(|answer| answer.status.is_success());
             close_engine(server, request).await;
-            let body = match last.as_ref().and_then(|answer| std::str::from_utf8(&answer.body).ok()) {
+            let last = last.map(|answer| link.with_pid(answer.body));
+            let body = match last.as_ref().and_then(|body| std::str::from_utf8(body).ok()) {
                 Some(packets) if !packets.is_empty() => format!("{packets}{SEPARATOR}{CLOSE}"),
                 _ => CLOSE.to_owned(),
             };

@@ -15,18 +15,21 @@ use socketioxide::service::SocketIoService;
 use socketioxide::socket::DisconnectReason;
 use socketioxide::{ParserConfig, SocketIo};
 
+use super::connection::Backlog;
 use super::intake::Intake;
 use super::lane::Lane;
 use super::link::{Link, Links};
 use super::ordinary::Ordinary;
 use super::origin::Origins;
 use super::worker::Worker;
-use crate::access::{TokenRefusal, Tokens};
+use crate::access::{Decisions, TokenRefusal, Tokens};
 use crate::actors::Session;
 use crate::actors::messages::{Closed, Outlet};
+use crate::actors::session::recovery::{self, Recovery};
 use crate::actors::session::{NotIdentified, SessionSeed, SessionServices, identify};
 use crate::config::{Config, SocketConfig};
 use crate::domain::Identity;
+use crate::store::StoreError;
 
 /// Everything that connections share. One for an instance.
 pub struct SocketServer {
@@ -36,6 +39,7 @@ pub struct SocketServer {
     pub trusted_proxies: Vec<IpNet>,
     pub config: SocketConfig,
     pub services: Arc<SessionServices>,
+    pub backlog: Arc<Backlog>,
     draining: Arc<AtomicBool>,
 }
 
@@ -78,7 +82,8 @@ impl SocketServer {
             }
         };
         io.ns("/", (async |socket: SocketRef| open(&socket)).with(greet));
-        Self { service, links: Arc::default(), origins, trusted_proxies, config, services, draining }
+        let (links, backlog) = (Arc::default(), Arc::default());
+        Self { service, links, origins, trusted_proxies, config, services, backlog, draining }
     }
 
     pub fn is_draining(&self) -> bool {
@@ -116,36 +121,70 @@ impl fmt::Display for NotAdmitted {
     }
 }
 
+/// What of a client's auth object is read. Other types than these are no reason to fail on the whole.
+#[derive(Default, Deserialize)]
+struct Auth {
+    token: Option<Value>,
+    pid: Option<Value>,
+    offset: Option<Value>,
+}
+
 /// Why it is not let in, for the log.
 enum Cause {
     Missing,
     NotIdentified(NotIdentified),
 }
 
+/// Who is let in.
+struct Admitted {
+    identity: Identity,
+    expires_at: Option<SystemTime>,
+    decisions: Decisions,
+    recovery: Option<Recovery>,
+}
+
 impl Reception {
     async fn receive(&self, socket: SocketRef, link: Arc<Link>, auth: Option<Value>) -> Result<(), NotAdmitted> {
-        match self.identify(auth).await {
-            Ok((identity, expires_at)) => {
-                self.admit(socket, link, identity, expires_at);
+        let auth = auth.and_then(|auth| serde_json::from_value(auth).ok()).unwrap_or_default();
+        let outcome = async {
+            let (identity, expires_at) = self.identify(&auth).await?;
+            let decisions = Decisions::new(self.services.policy.clone());
+            let recovery = self.recover(&decisions, &identity, &auth).await;
+            let recovery = recovery.map_err(|error| Cause::NotIdentified(error.into()))?;
+            Ok(Admitted { identity, expires_at, decisions, recovery })
+        };
+        match outcome.await {
+            Ok(admitted) => {
+                self.admit(socket, link, admitted);
                 Ok(())
             }
             Err(cause) => Err(self.refuse(&cause, &link)),
         }
     }
 
-    async fn identify(&self, auth: Option<Value>) -> Result<(Identity, Option<SystemTime>), Cause> {
-        #[derive(Deserialize)]
-        struct Auth {
-            token: Option<Value>,
-        }
-        let auth: Option<Auth> = auth.and_then(|auth| serde_json::from_value(auth).ok());
-        let token = match auth.and_then(|auth| auth.token) {
+    async fn identify(&self, auth: &Auth) -> Result<(Identity, Option<SystemTime>), Cause> {
+        let token = match &auth.token {
             None | Some(Value::Null) => return Err(Cause::Missing),
             Some(Value::String(token)) if token.is_empty() => return Err(Cause::Missing),
             Some(Value::String(token)) => token,
             Some(_) => return Err(Cause::NotIdentified(TokenRefusal::Malformed.into())),
         };
-        identify(&self.tokens, &self.services.store, &token).await.map_err(Cause::NotIdentified)
+        identify(&self.tokens, &self.services.store, token).await.map_err(Cause::NotIdentified)
+    }
+
+    /// What a client that shows a `pid` has back.
+    async fn recover(
+        &self,
+        decisions: &Decisions,
+        identity: &Identity,
+        auth: &Auth,
+    ) -> Result<Option<Recovery>, StoreError> {
+        let Some(pid) = auth.pid.as_ref().and_then(Value::as_str) else { return Ok(None) };
+        let offset = auth.offset.as_ref().and_then(Value::as_str);
+        let planned = recovery::plan(&self.services, decisions, identity, pid, offset).await?;
+        let outcome = planned.as_ref().map_or_else(|not| not.outcome(), |_| "recovered");
+        self.services.metrics.recovery(outcome);
+        Ok(planned.ok())
     }
 
     fn refuse(&self, cause: &Cause, link: &Link) -> NotAdmitted {
@@ -167,12 +206,19 @@ impl Reception {
         answer
     }
 
-    fn admit(&self, socket: SocketRef, link: Arc<Link>, identity: Identity, expires_at: Option<SystemTime>) {
+    fn admit(&self, socket: SocketRef, link: Arc<Link>, admitted: Admitted) {
+        let Admitted { identity, expires_at, decisions, recovery } = admitted;
         let worker = Worker::current();
         let mut ordinary = None;
+        // The stock client knows by the `pid` that it sees again that it has its session back.
+        let (key, pid) = match &recovery {
+            Some(recovery) => (recovery.key, self.services.pids.show(&recovery.key, &identity)),
+            None => self.services.new_pid(&identity),
+        };
         let outlet: Arc<dyn Outlet> = if let Some(connection) = link.connection() {
-            Arc::new(Lane::begin(connection.clone(), socket.clone()))
+            Arc::new(Lane::begin(connection.clone(), socket.clone(), &pid))
         } else {
+            link.expect_connect(&pid);
             let slow = self.services.metrics.slow_sessions.clone();
             let way = Arc::new(Ordinary::new(socket.clone(), link.clone(), self.config.max_outbox, slow));
             socket.extensions.insert(way.clone());
@@ -182,10 +228,13 @@ impl Reception {
         let seed = SessionSeed {
             identity,
             expires_at,
+            decisions,
             socket_id: socket.id.as_str().into(),
             outlet,
             audience: worker.audience,
             audience_index: worker.index,
+            pid: key,
+            recovery,
         };
         let session = Session::start(seed, self.services.clone(), &worker.arbiter);
         let closed = session.clone();

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
 use diesel_async::pooled_connection::bb8::{Pool as ConnectionPool, PooledConnection};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::StoreError;
 
@@ -52,4 +54,12 @@ pub async fn open(path: &Path, timeout: Duration, size: u32) -> Result<Pool, Sto
 
 pub async fn get(pool: &Pool) -> Result<PooledConnection<'_, Connection>, StoreError> {
     pool.get().await.map_err(|error| StoreError::Connection(error.to_string()))
+}
+
+/// Runs all of `work` in one go on a thread where it may block: crossing threads once, not once for each query.
+pub fn blocking<T: Send + 'static>(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+) -> BoxFuture<'static, Result<T, StoreError>> {
+    connection.spawn_blocking(work).map(|outcome| outcome.map_err(StoreError::from)).boxed()
 }

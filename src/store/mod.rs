@@ -1,28 +1,32 @@
 //! The application's database: look-ups, changes, migrations.
 //!
-//! Every call has a deadline, and all of it runs on threads of its own: a slow
-//! or locked database costs its callers an `UNAVAILABLE` and nobody else anything.
+//! All of it runs on threads of its own and every call but [`Store::commit`] has a deadline: a
+//! slow or locked database costs its callers an `UNAVAILABLE` and nobody else anything.
 //! The only user of `schema.rs`.
 
 mod connection;
+mod housekeeping;
 mod loader;
+pub mod log;
 pub mod migrations;
 mod queries;
 mod revocations;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
-use crate::config::DatabaseConfig;
-use crate::domain::{Cuid, KitchenStatus, RevocationId, TabFacts, TableFacts, UserFacts, UserId};
+use crate::config::{DatabaseConfig, LogConfig};
+use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use connection::{Connection, Pool};
 use loader::Loader;
+use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Write};
 pub use queries::{NewItem, OrderItem, OrderRow, StoredItem, TabRow};
 
 /// Why the database gave no answer. Its text is for the log, never for a client.
@@ -42,10 +46,6 @@ impl From<diesel::result::Error> for StoreError {
     }
 }
 
-/// The right to change rows. Whoever holds it is the only one: hold it until the
-/// change's event is on its way, and events have the order of the commits.
-pub struct WriteTurn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
-
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -56,12 +56,14 @@ pub struct Store {
 struct Inner {
     readers: Pool,
     writer: Pool,
-    write_turn: Arc<Mutex<()>>,
+    room_ids: Arc<Mutex<RoomIds>>,
     users: Loader<UserId, UserFacts>,
     tabs: Loader<Cuid, TabFacts>,
     tables: Loader<Cuid, TableFacts>,
     /// Finds an id that is revoked.
     revocations: Loader<RevocationId, RevocationId>,
+    session_rooms: Loader<PidKey, Vec<SessionRoom>>,
+    pruned_through: Loader<RoomName, Position>,
     timeout: Duration,
     #[expect(dead_code, reason = "held so that its threads live as long as the store")]
     runtime: StoreThreads,
@@ -85,7 +87,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the file cannot be opened as a database.
-    pub fn open(config: &DatabaseConfig) -> Result<Self, StoreError> {
+    pub fn open(config: &DatabaseConfig, limits: &LogConfig) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(16)
@@ -115,14 +117,27 @@ impl Store {
             revocations: Loader::start(readers.clone(), config.timeout, |connection, ids| {
                 revocations::revoked(connection, ids).boxed()
             }),
+            session_rooms: Loader::start(readers.clone(), config.timeout, |connection, keys| {
+                connection::blocking(connection, move |connection| log::read::session_rooms(connection, &keys))
+            }),
+            pruned_through: Loader::start(readers.clone(), config.timeout, |connection, rooms| {
+                connection::blocking(connection, move |connection| log::read::pruned_through(connection, &rooms))
+            }),
             readers,
             writer,
-            write_turn: Arc::default(),
+            room_ids: Arc::default(),
             timeout: config.timeout,
             runtime,
         };
+        let inner = Arc::new(inner);
+        tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&inner), limits.clone()));
         drop(entered);
-        Ok(Self { inner: Arc::new(inner), handle })
+        Ok(Self { inner, handle })
+    }
+
+    /// Waits for the store's answer on a thread that runs no tasks.
+    pub fn block_on<T>(&self, asking: impl Future<Output = T>) -> T {
+        self.handle.block_on(asking)
     }
 
     /// An active user with its active staff rows.
@@ -152,32 +167,6 @@ impl Store {
     pub async fn find_item(&self, id: &Cuid) -> Result<Option<StoredItem>, StoreError> {
         let id = id.clone();
         self.read(move |connection| async move { queries::item(connection, &id).await }.boxed()).await
-    }
-
-    /// Waits for the right to change rows.
-    ///
-    /// # Errors
-    /// [`StoreError::Timeout`] where earlier changes take too long.
-    pub async fn write_turn(&self) -> Result<WriteTurn, StoreError> {
-        timeout(self.inner.timeout, self.inner.write_turn.clone().lock_owned())
-            .await
-            .map(WriteTurn)
-            .map_err(|_| StoreError::Timeout)
-    }
-
-    /// Gives an item a state; `false` where it has it already.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database gives no answer.
-    pub async fn set_kitchen_status(
-        &self,
-        _: &WriteTurn,
-        id: &Cuid,
-        status: KitchenStatus,
-    ) -> Result<bool, StoreError> {
-        let id = id.clone();
-        self.write(move |connection| async move { queries::set_kitchen_status(connection, &id, status).await }.boxed())
-            .await
     }
 
     /// Marks a user's own notification as read; `false` where that user has no such notification.
@@ -212,14 +201,81 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn add_items(
-        &self,
-        _: &WriteTurn,
-        tab: &Cuid,
-        items: Vec<NewItem>,
-    ) -> Result<(i32, i32, i32), StoreError> {
+    pub async fn add_items(&self, tab: &Cuid, items: Vec<NewItem>) -> Result<(i32, i32, i32), StoreError> {
         let tab = tab.clone();
         self.write(move |connection| async move { queries::add_items(connection, &tab, &items).await }.boxed()).await
+    }
+
+    // ---- the log ----
+
+    /// What the log is, and its newest events: where a service that starts goes on.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn resume_log(&self, newest: usize) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
+        self.read(move |connection| {
+            connection::blocking(connection, move |connection| log::read::resume(connection, newest))
+        })
+        .await
+    }
+
+    /// Writes a batch to the log: all of it, or nothing. Has no deadline: what becomes of the
+    /// batch is known when this returns. The database gives up waiting for a lock by itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] where nothing was written.
+    pub async fn commit(&self, writes: Vec<Write>) -> Result<Committed, StoreError> {
+        let rooms = self.inner.room_ids.clone();
+        self.carry_through(self.inner.writer.clone(), move |connection| {
+            connection::blocking(connection, move |connection| {
+                log::append::commit(connection, &writes, &mut rooms.lock())
+            })
+        })
+        .await
+    }
+
+    /// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in
+    /// order. `None` where some of them are gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn read_events(
+        &self,
+        starts: Vec<(RoomName, Position)>,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<StoredEvent>>, StoreError> {
+        self.read(move |connection| {
+            connection::blocking(connection, move |connection| log::read::events(connection, &starts, up_to, limit))
+        })
+        .await
+    }
+
+    /// The events between two positions, of all rooms: what another process has written.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn read_between(&self, after: Position, up_to: Position) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read(move |connection| {
+            connection::blocking(connection, move |connection| log::read::events_between(connection, after, up_to))
+        })
+        .await
+    }
+
+    /// The rooms that a session was in when it was last here.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn session_rooms(&self, session: PidKey) -> Result<Vec<SessionRoom>, StoreError> {
+        Ok(self.inner.session_rooms.find(session).await?.unwrap_or_default())
+    }
+
+    /// Up to where a room's events may be gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn pruned_through(&self, room: &RoomName) -> Result<Position, StoreError> {
+        Ok(self.inner.pruned_through.find(room.clone()).await?.unwrap_or_default())
     }
 
     /// Whether the database answers.
@@ -243,9 +299,18 @@ impl Store {
         self.run(self.inner.writer.clone(), query).await
     }
 
+    /// Runs a query on the store's own threads, within the deadline.
+    async fn run<T, Q>(&self, pool: Pool, query: Q) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    {
+        timeout(self.inner.timeout, self.carry_through(pool, query)).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
     /// Runs a query on the store's own threads. It is carried through even when
     /// nobody waits any longer, so that a connection never comes back half used.
-    async fn run<T, Q>(&self, pool: Pool, query: Q) -> Result<T, StoreError>
+    async fn carry_through<T, Q>(&self, pool: Pool, query: Q) -> Result<T, StoreError>
     where
         T: Send + 'static,
         Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
@@ -254,10 +319,6 @@ impl Store {
             let mut connection = connection::get(&pool).await?;
             query(&mut connection).await
         });
-        match timeout(self.inner.timeout, running).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(stopped)) => Err(StoreError::Connection(stopped.to_string())),
-            Err(_) => Err(StoreError::Timeout),
-        }
+        running.await.unwrap_or_else(|error| Err(StoreError::Connection(error.to_string())))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
 use diesel_async::RunQueryDsl;
 
 use super::StoreError;
@@ -139,11 +140,8 @@ pub async fn item(connection: &mut Connection, id: &Cuid) -> Result<Option<Store
     Ok(row.as_ref().and_then(tab_facts).map(|(tab, facts)| StoredItem { tab, facts }))
 }
 
-pub async fn set_kitchen_status(
-    connection: &mut Connection,
-    id: &Cuid,
-    status: KitchenStatus,
-) -> Result<bool, StoreError> {
+/// Gives an item a state; `false` where it has it already, or is gone.
+pub fn set_kitchen_status(connection: &mut SqliteConnection, id: &Cuid, status: KitchenStatus) -> QueryResult<bool> {
     #[derive(AsChangeset)]
     #[diesel(table_name = tab_items)]
     struct Change {
@@ -158,7 +156,8 @@ pub async fn set_kitchen_status(
         delivered_at: (status == KitchenStatus::Delivered).then_some(now),
     };
     let other = tab_items::id.eq(id.as_str()).and(tab_items::kitchen_status.ne(status.as_str()));
-    let changed = diesel::update(tab_items::table.filter(other)).set(change).execute(connection).await?;
+    let update = diesel::update(tab_items::table.filter(other)).set(change);
+    let changed = diesel::RunQueryDsl::execute(update, connection)?;
     Ok(changed > 0)
 }
 

@@ -18,6 +18,9 @@ static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, 
 /// The buckets of the specification, in seconds.
 const EVENT_DURATION_BUCKETS: [f64; 7] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
 
+/// In seconds: from a commit on a fast disk to one that makes events go out unstored.
+const COMMIT_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
+
 /// How a client's event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventStatus {
@@ -57,6 +60,10 @@ pub struct Metrics {
     pub deliveries: Counter,
     pub room_restarts: Counter,
     pub slow_sessions: Counter,
+    log_appends: Counter,
+    log_commits: Histogram,
+    log_held: Gauge,
+    recoveries: HashMap<&'static str, Counter>,
     connect_refusals: HashMap<&'static str, Counter>,
     events: HashMap<(&'static str, EventStatus), Counter>,
     durations: HashMap<&'static str, Histogram>,
@@ -67,13 +74,20 @@ impl Metrics {
     pub const CONNECT_REFUSALS: [&'static str; 9] =
         ["missing", "malformed", "signature", "expired", "too_early", "too_old", "revoked", "user", "unavailable"];
 
+    /// How a client that came back fared: the values of `expeditor_recoveries_total`'s label.
+    pub const RECOVERIES: [&'static str; 4] = ["recovered", "unknown", "too_old", "gap"];
+
     /// The label of an event that no client may send.
     const UNKNOWN: &'static str = "unknown";
 
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full("socket_event_duration_seconds".to_owned()), &EVENT_DURATION_BUCKETS)
-            .expect("the list of buckets is not empty")
+            .and_then(|builder| {
+                let name = Matcher::Full("expeditor_log_commit_seconds".to_owned());
+                builder.set_buckets_for_metric(name, &COMMIT_BUCKETS)
+            })
+            .expect("the lists of buckets are not empty")
             .build_recorder();
         describe(&recorder);
         let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
@@ -100,6 +114,13 @@ impl Metrics {
                 (cause, recorder.register_counter(&key, &METADATA))
             })
             .collect();
+        let recoveries = Self::RECOVERIES
+            .into_iter()
+            .map(|outcome| {
+                let key = Key::from_parts("expeditor_recoveries_total", vec![Label::new("outcome", outcome)]);
+                (outcome, recorder.register_counter(&key, &METADATA))
+            })
+            .collect();
         Self {
             handle: recorder.handle(),
             started: Instant::now(),
@@ -110,6 +131,10 @@ impl Metrics {
             deliveries: counter("expeditor_deliveries_total"),
             room_restarts: counter("expeditor_room_restarts_total"),
             slow_sessions: counter("expeditor_slow_sessions_total"),
+            log_appends: counter("expeditor_log_writes_total"),
+            log_commits: recorder.register_histogram(&Key::from_static_name("expeditor_log_commit_seconds"), &METADATA),
+            log_held: gauge("expeditor_log_held"),
+            recoveries,
             connect_refusals,
             events,
             durations,
@@ -132,6 +157,24 @@ impl Metrics {
         if let Some(counter) = self.connect_refusals.get(cause) {
             counter.increment(1);
         }
+    }
+
+    /// Counts a client that showed a `pid`; `outcome` is one of [`Self::RECOVERIES`].
+    pub fn recovery(&self, outcome: &'static str) {
+        if let Some(counter) = self.recoveries.get(outcome) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts a batch that was stored.
+    pub fn log_committed(&self, writes: usize, took: Duration) {
+        self.log_appends.increment(writes as u64);
+        self.log_commits.record(took.as_secs_f64());
+    }
+
+    /// How much is held back for a database that does not answer.
+    pub fn set_log_held(&self, writes: usize) {
+        self.log_held.set(writes as f64);
     }
 
     pub fn set_rooms(&self, count: usize) {
@@ -168,6 +211,7 @@ fn describe(recorder: &PrometheusRecorder) {
     let gauges = [
         ("socket_connections", "Current number of socket connections"),
         ("expeditor_rooms", "Rooms that are running on this instance"),
+        ("expeditor_log_held", "Writes that are held back because the database does not answer"),
     ];
     let counters = [
         ("socket_events_total", "Total socket events processed"),
@@ -175,6 +219,8 @@ fn describe(recorder: &PrometheusRecorder) {
         ("expeditor_deliveries_total", "Events handed to a session's connection"),
         ("expeditor_room_restarts_total", "Rooms that were started again after a panic"),
         ("expeditor_slow_sessions_total", "Sessions whose transport was closed because they did not read"),
+        ("expeditor_log_writes_total", "Events, entries and leavings that were stored"),
+        ("expeditor_recoveries_total", "Clients that showed a pid to have their session back, by outcome"),
         ("expeditor_connect_refusals_total", "Connections that were refused, by cause"),
     ];
     for (name, help) in gauges {
@@ -183,6 +229,11 @@ fn describe(recorder: &PrometheusRecorder) {
     for (name, help) in counters {
         recorder.describe_counter(name.into(), None, help.into());
     }
+    recorder.describe_histogram(
+        "expeditor_log_commit_seconds".into(),
+        None,
+        "From a batch's start until it was stored".into(),
+    );
     recorder.describe_histogram(
         "socket_event_duration_seconds".into(),
         None,

@@ -80,7 +80,7 @@ fn a_payload_keeps_its_bytes() {
     driver.call("rawSend", json!({ "client": "rawBackend", "text": text }));
     let seen = driver.call("wait", json!({ "client": "raw", "event": "$frame", "count": 3 }));
     let frame = seen["events"][2]["args"][0].as_str().unwrap();
-    assert_eq!(frame, format!(r#"42["notification:new",{payload}]"#));
+    assert!(frame.starts_with(&format!(r#"42["notification:new",{payload},""#)), "{frame}");
     for client in ["raw", "rawBackend"] {
         driver.call("rawSend", json!({ "client": client, "text": "1" }));
         driver.call("wait", json!({ "client": client, "event": "$close" }));

@@ -10,6 +10,7 @@ mod events;
 mod isolation;
 mod layering;
 mod load;
+mod recovery;
 mod rights;
 mod supervision;
 mod tokens;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use expeditor::actors::messages::{ProvokePanic, Publish};
 use expeditor::actors::publication::Receipt;
-use expeditor::domain::{ErrorCode, EventPacket, RoomName};
+use expeditor::domain::{ErrorCode, Event, RoomName};
+use expeditor::store::log::Append;
 use serde_json::json;
 
 use crate::support::people::{BISTRO, CHEF};
@@ -109,7 +110,9 @@ fn publishes_that_wait_in_a_room_that_panics_are_answered() {
                 let (receipt, answer) = Receipt::for_caller(format!("{round}-{index}").into());
                 // Every other one goes to a room that does not fail, too: then it has no place there either.
                 let rooms = if index % 2 == 0 { vec![room.clone()] } else { vec![neighbour.clone(), room.clone()] };
-                registry.do_send(Publish { rooms, packet: EventPacket::of("e", &index), receipt });
+                let event = Event::of("e", &index);
+                let append = Append { rooms: rooms.into(), event, kept: true, name: None, change: None };
+                registry.do_send(Publish { append, receipt });
                 answer
             })
             .collect();

@@ -124,7 +124,8 @@ fn broadcast(driver: &Driver) {
         &json!({ "room": format!("tab:{GUESTS_TAB}"), "event": "tab:item-added", "payload": { "n": 1 }, "id": "mine" }),
     );
     assert_eq!(ack["id"], "mine");
-    assert_eq!(ack["durable"], false, "nothing is stored yet, and nothing says that it is");
+    assert_eq!(ack["durable"], true);
+    assert!(ack["offset"].as_str().is_some_and(|offset| !offset.is_empty()), "{ack}");
     assert_eq!(driver.wait("guest", "tab:item-added", 0), json!({ "n": 1 }));
     assert_eq!(driver.wait("chef", "tab:item-added", 0), json!({ "n": 1 }));
     // To several rooms: who is in more than one of them gets it once.

@@ -4,12 +4,13 @@
 mod decisions;
 mod question;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use biscuit_auth::builder::{Fact, Term, date, fact, string};
+use biscuit_auth::builder::{Fact, Policy as DatalogPolicy, PolicyKind, Predicate, Term, date, fact, string};
 use biscuit_auth::error::{Logic, MatchedPolicy, Token as BiscuitError};
-use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits};
+use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits, BlockBuilder};
 
 use crate::domain::{Identity, Refusal, RoomKind};
 
@@ -60,16 +61,18 @@ pub enum PolicyFault {
 
 /// The policy, parsed once.
 pub struct Policy {
-    /// Rules and policies; cloned for each decision, and the facts added.
-    template: AuthorizerBuilder,
+    /// For each operation the rules, and those of the policies that can match it. Cloned for each
+    /// decision, and the facts added.
+    templates: HashMap<&'static str, AuthorizerBuilder>,
 }
 
 impl Policy {
     const DEFAULT: &str = include_str!("../../../policies/default.datalog");
-    /// A decision takes about 0.1 ms; a machine that is busy with other things may stretch that. What a
-    /// token may ask for is bounded before (`domain/warrant`).
+    /// A decision takes 0.1 ms of work. Its time is the clock's, so a machine that is busy with other things
+    /// must have room to stretch it: the limit is for a policy that goes astray. What a token can ask for is
+    /// bounded before (`domain/warrant`).
     const LIMITS: AuthorizerLimits =
-        AuthorizerLimits { max_facts: 10_000, max_iterations: 20, max_time: Duration::from_millis(50) };
+        AuthorizerLimits { max_facts: 10_000, max_iterations: 20, max_time: Duration::from_secs(1) };
 
     /// The policy of the file, or the service's own.
     ///
@@ -85,12 +88,24 @@ impl Policy {
     /// # Errors
     /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, PolicyFault> {
-        let template =
-            AuthorizerBuilder::new().code(text).map_err(|error| PolicyFault::Syntax(one_line(&error.to_string())))?;
-        if !template.dump_code().contains("allow if") {
+        let fault = |error: BiscuitError| PolicyFault::Syntax(one_line(&error.to_string()));
+        let whole = AuthorizerBuilder::new().code(text).map_err(fault)?;
+        let (facts, rules, checks, policies) = whole.build_unauthenticated().map_err(fault)?.dump();
+        if !policies.iter().any(|policy| policy.kind == PolicyKind::Allow) {
             return Err(PolicyFault::Empty);
         }
-        Ok(Self { template: template.set_limits(Self::LIMITS) })
+        let common = BlockBuilder { facts, rules, checks, ..BlockBuilder::new() };
+        // A policy may call operations by names of its own; then all of it is asked.
+        let mut heads =
+            common.rules.iter().map(|rule| &rule.head).chain(common.facts.iter().map(|fact| &fact.predicate));
+        let renames = heads.any(|head| head.name == "operation");
+        let template = |operation: &str| {
+            let template = AuthorizerBuilder::new().set_limits(Self::LIMITS).merge_block(common.clone());
+            let relevant = policies.iter().filter(|policy| renames || can_match(policy, operation)).cloned();
+            relevant.into_iter().try_fold(template, AuthorizerBuilder::policy).map_err(fault)
+        };
+        let templates = Operation::NAMES.into_iter().map(|operation| Ok((operation, template(operation)?)));
+        Ok(Self { templates: templates.collect::<Result<_, PolicyFault>>()? })
     }
 
     /// Decides, at this moment.
@@ -99,7 +114,7 @@ impl Policy {
     /// Whose no it is.
     pub fn decide(&self, identity: &Identity, question: &Question, now: SystemTime) -> Result<(), Denied> {
         let facts = facts_of(identity).into_iter().chain(facts_about(question)).chain([fact("time", &[date(&now)])]);
-        let builder = facts.fold(self.template.clone(), |builder, fact| {
+        let builder = facts.fold(self.templates[question.operation.as_str()].clone(), |builder, fact| {
             builder.fact(fact).expect("a fact of constants has no parameter that could be missing")
         });
         let authorizer = match identity.warrant() {
@@ -111,6 +126,14 @@ impl Policy {
             Err(error) => Err(Denied::from(error)),
         }
     }
+}
+
+/// Whether the policy does not name another operation: there is only ever the one that is asked about.
+fn can_match(policy: &DatalogPolicy, operation: &str) -> bool {
+    let names_another = |predicate: &Predicate| {
+        predicate.name == "operation" && matches!(&predicate.terms[..], [Term::Str(name)] if name != operation)
+    };
+    policy.queries.iter().any(|query| !query.body.iter().any(names_another))
 }
 
 fn text(value: &str) -> Term {

@@ -22,6 +22,22 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All that [`Self::as_str`] returns.
+    pub const NAMES: [&'static str; 12] = [
+        "connect",
+        "tab:join",
+        "venue:join",
+        "kitchen:join",
+        "table:join",
+        "kitchen:update-status",
+        "kitchen:bump",
+        "item:see",
+        "notification:read",
+        "broadcast",
+        "rights",
+        "admin",
+    ];
+
     /// The operation by which one comes to be in a room of this kind.
     pub const fn entering(kind: RoomKind) -> Self {
         match kind {

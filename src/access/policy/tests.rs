@@ -242,6 +242,10 @@ fn another_policy_replaces_the_first_and_a_faulty_one_is_named() {
     let ask = |id: &str| strict.decide(&user(id, &[]), &named(&format!("venue:{HERE}")), UNIX_EPOCH);
     assert!(ask("boss").is_ok());
     assert_eq!(ask("u"), Err(Denied::ByPolicy));
+    let renaming = "operation(\"enter\") <- operation(\"venue:join\"); allow if operation(\"enter\")";
+    let renaming = Policy::parse(renaming).unwrap();
+    assert!(renaming.decide(&user("u", &[]), &named(&format!("venue:{HERE}")), UNIX_EPOCH).is_ok());
+    assert!(renaming.decide(&user("u", &[]), &named(&format!("kitchen:{HERE}")), UNIX_EPOCH).is_err());
     assert!(matches!(Policy::parse("allow if operation("), Err(PolicyFault::Syntax(text)) if !text.contains('\n')));
     assert!(matches!(Policy::parse(""), Err(PolicyFault::Empty)));
     assert!(matches!(Policy::load(Some(Path::new("/nowhere"))), Err(PolicyFault::Unreadable(_))));

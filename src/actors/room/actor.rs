@@ -1,18 +1,18 @@
-//! The room's actor. It owns its members and the order of its events; it never
-//! reads tokens or the database, and never writes to a connection.
+//! The room's actor. It knows its members, and sends what happens in it to the sequencer in order;
+//! it never reads tokens or the database, and never writes to a connection.
 
 use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use super::state::RoomState;
 use crate::actors::messages::{
-    AddMember, Deliver, Enter, Entry, FindMembers, Leave, Member, Place, ProvokePanic, Resume, Retire, RetireRoom,
-    RoomEnded,
+    Depart, Enter, Entry, FindMembers, Leave, Place, ProvokePanic, Resume, Retire, RetireRoom, RoomEnded, Sequence,
 };
-use crate::actors::publication::{Arrival, Part, Settlement};
-use crate::actors::{Audience, Registry, supervision};
+use crate::actors::publication::{Arrival, Part};
+use crate::actors::{Audience, Registry, Sequencer, supervision};
 use crate::domain::RoomName;
 
 /// What the registry gives a room to live with.
@@ -21,6 +21,7 @@ pub struct RoomSeed {
     /// Counts the lives of rooms of this name.
     pub generation: u64,
     pub registry: Addr<Registry>,
+    pub sequencer: Addr<Sequencer>,
     /// By the index of their worker threads.
     pub audiences: Vec<Option<Addr<Audience>>>,
     /// Whether this takes the place of a room that failed, whose members are still there.
@@ -52,7 +53,7 @@ impl Room {
             match work {
                 Work::Place(part) => self.place(part, ctx),
                 Work::Enter(entry) => self.enter(entry, ctx),
-                Work::Leave(leave) => self.leave(&leave),
+                Work::Leave(leave) => self.leave(leave),
             }
         }
         self.consider_retiring(ctx);
@@ -61,46 +62,25 @@ impl Room {
     fn place(&mut self, part: Part, ctx: &Context<Self>) {
         match part.arrive(self.state.audiences(), || ctx.address().recipient()) {
             Arrival::Early => self.state.stand(),
-            Arrival::Last(settlement) => self.deliver(settlement),
-        }
-    }
-
-    fn deliver(&self, settlement: Settlement) {
-        if !settlement.failed {
-            for (index, audience) in self.seed.audiences.iter().enumerate() {
-                if let Some(audience) = audience
-                    && settlement.audiences & 1 << index != 0
-                {
-                    audience.do_send(Deliver { publication: settlement.publication.clone() });
-                }
+            Arrival::Failed(waiting) => waiting.resume(),
+            Arrival::Last(settlement, waiting) => {
+                self.seed.sequencer.do_send(Sequence::Publish(settlement));
+                waiting.resume();
             }
         }
-        settlement.settle();
     }
 
-    fn enter(&mut self, mut entry: Entry, ctx: &mut Context<Self>) {
+    fn enter(&mut self, entry: Entry, ctx: &mut Context<Self>) {
         if let Some(retirement) = self.retirement.take() {
             ctx.cancel_future(retirement);
         }
-        let Member { key, audience, audience_index, outlet, .. } = entry.member.clone();
-        // A worker thread that started after this room has an audience that it does not know yet.
-        if self.seed.audiences.len() <= audience_index {
-            self.seed.audiences.resize(audience_index + 1, None);
-        }
-        self.seed.audiences[audience_index].get_or_insert_with(|| audience.clone());
-        self.state.enter(key, audience_index);
-        entry.entered = true;
-        audience.do_send(AddMember {
-            room: self.seed.name.clone(),
-            key,
-            outlet,
-            reply: std::mem::take(&mut entry.reply),
-        });
+        self.state.enter(entry.member.key, entry.member.audience_index);
+        self.seed.sequencer.do_send(Sequence::Enter(entry));
     }
 
-    fn leave(&mut self, leave: &Leave) {
-        // The audience hears of it as the message is dropped.
-        self.state.leave(leave.member.key);
+    fn leave(&mut self, leave: Leave) {
+        self.state.leave(leave.key());
+        self.seed.sequencer.do_send(leave.sequenced());
     }
 
     fn consider_retiring(&mut self, ctx: &mut Context<Self>) {
@@ -120,11 +100,20 @@ impl Room {
     /// Learns from the audiences who is still in the room; its mailbox waits meanwhile.
     fn find_members(&self, ctx: &mut Context<Self>) {
         let room = self.seed.name.clone();
+        // What the failed room sent on is to have reached the audiences first.
+        let (passed, barrier) = oneshot::channel();
+        self.seed.sequencer.do_send(Sequence::Barrier(passed));
         let questions = self.seed.audiences.iter().enumerate().filter_map(|(index, audience)| {
-            let answer = audience.as_ref()?.send(FindMembers { room: room.clone() });
-            Some(async move { (index, answer.await.unwrap_or_default()) })
+            let (audience, question) = (audience.clone()?, FindMembers { room: room.clone() });
+            Some(async move { (index, audience.send(question).await.unwrap_or_default()) })
         });
-        let answers = join_all(questions).into_actor(self).map(|answers, room, ctx| {
+        let questions: Vec<_> = questions.collect();
+        let asking = async move {
+            // Dropped unanswered only when the service ends.
+            barrier.await.ok();
+            join_all(questions).await
+        };
+        let answers = asking.into_actor(self).map(|answers, room, ctx| {
             for (index, keys) in answers {
                 for key in keys {
                     room.state.enter(key, index);
@@ -182,12 +171,12 @@ impl Handler<Enter> for Room {
     }
 }
 
-impl Handler<Leave> for Room {
+impl Handler<Depart> for Room {
     type Result = ();
 
-    fn handle(&mut self, message: Leave, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: Depart, ctx: &mut Self::Context) {
         supervision::supervised(|| {
-            self.state.accept(Work::Leave(message));
+            self.state.accept(Work::Leave(message.leave));
             self.proceed(ctx);
         });
     }

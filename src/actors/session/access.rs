@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::access::Decisions;
 use crate::access::policy::{self, Denied, Operation, Place, Question};
 use crate::actors::messages::{Facts, Subject};
-use crate::domain::{Bearer, Cuid, ErrorCode, Identity, Refusal, RoomKind, RoomName, UserFacts, UserId};
+use crate::domain::{
+    Bearer, Cuid, ErrorCode, Identity, PublishRequest, Refusal, RoomKind, RoomName, UserFacts, UserId,
+};
 use crate::store::{Store, StoreError, StoredItem};
 
 use super::state::failure_message;
@@ -127,6 +129,22 @@ pub async fn may_publish(
         verdict.map_err(|denied| AccessError::of(denied, policy::BROADCAST_DENIED))?;
     }
     Ok(())
+}
+
+/// Reads a publish, and whether the identity may make it.
+///
+/// # Errors
+/// What the publisher is told.
+pub async fn read_publish(
+    store: &Store,
+    decisions: &Decisions,
+    identity: &Identity,
+    json: &str,
+) -> Result<PublishRequest, Refusal> {
+    is_publisher(decisions, identity)?;
+    let request = PublishRequest::parse(json)?;
+    let allowed = may_publish(store, decisions, identity, &request.rooms).await;
+    allowed.map(|()| request).map_err(|error| error.into_refusal("broadcast"))
 }
 
 /// No, or no answer.

@@ -3,27 +3,41 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
+use serde::Serialize;
 
 use super::Directory;
 use super::access;
 use super::commands::Asked;
+use super::cursor::Cursor;
+use super::reading::Reading;
+use super::recovery::{Recovered, Recovery};
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
-use crate::access::{Decisions, Policy, RateLimit};
+use crate::access::{Decisions, Pids, Policy, RateLimit};
 use crate::actors::messages::{
-    ClientEvent, Closed, Closing, Drain, Entry, Facts, Join, JoinFailed, Leave, Member, Outlet, PublishSettled, Reply,
-    RightsChanged, SessionKey, Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
+    Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
+    Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, SessionKey,
+    Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
 };
-use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor};
-use crate::domain::{ErrorCode, Identity, Refusal, RoomKind, RoomName, packet};
+use crate::actors::sequencer::LogView;
+use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer};
+use crate::config::LogConfig;
+use crate::domain::{Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
 use crate::store::Store;
+use crate::store::log::Write;
 use crate::telemetry::{EventStatus, Metrics};
 
 /// What all sessions of an instance share.
 pub struct SessionServices {
     pub registry: Addr<Registry>,
+    pub sequencer: Addr<Sequencer>,
+    pub view: Arc<LogView>,
+    pub pids: Pids,
+    pub log_limits: LogConfig,
+    /// How long a client may take no more before its transport is closed.
+    pub slow_patience: Duration,
     pub rights: Addr<RightsMonitor>,
     pub revocations: Addr<RevocationMonitor>,
     pub policy: Arc<Policy>,
@@ -33,6 +47,14 @@ pub struct SessionServices {
     pub directory: Arc<Directory>,
     pub max_rooms: usize,
     pub publish_ids: PublishIds,
+}
+
+/// `{ok: true, id, offset, durable}`
+#[derive(Serialize)]
+struct PublishedAck {
+    ok: bool,
+    #[serde(flatten)]
+    published: Published,
 }
 
 /// Names for publishes whose publisher chose none: unique over instances and restarts.
@@ -54,16 +76,29 @@ impl PublishIds {
     }
 }
 
+impl SessionServices {
+    /// A new session's key, and the `pid` that shows it.
+    pub fn new_pid(&self, identity: &Identity) -> (PidKey, String) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.pids.mint(identity, self.view.head(), u32::try_from(now.as_secs()).unwrap_or(u32::MAX))
+    }
+}
+
 /// What makes a session this one.
 pub struct SessionSeed {
     pub identity: Identity,
     /// When its token ends, and the session with it.
     pub expires_at: Option<SystemTime>,
+    /// What the policy has said of it so far.
+    pub decisions: Decisions,
     pub socket_id: Box<str>,
     pub outlet: Arc<dyn Outlet>,
     /// This thread's.
     pub audience: Addr<Audience>,
     pub audience_index: usize,
+    pub pid: PidKey,
+    /// Set where it goes on from an earlier connection.
+    pub recovery: Option<Recovery>,
 }
 
 pub struct Session {
@@ -73,6 +108,11 @@ pub struct Session {
     pub(super) decisions: Arc<Decisions>,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) socket_id: Box<str>,
+    pub(super) pid: PidKey,
+    /// Rooms that it is on its way back into; read once it is in all of them.
+    pub(super) arriving: usize,
+    came_back: Option<Recovery>,
+    pub(super) reading: Option<Reading>,
     pub(super) services: Arc<SessionServices>,
 }
 
@@ -81,32 +121,95 @@ impl Session {
     /// before this returns, so nothing published after the client's CONNECT passes it by.
     pub fn start(seed: SessionSeed, services: Arc<SessionServices>, arbiter: &ArbiterHandle) -> Addr<Self> {
         let key = services.directory.next_key();
-        let SessionSeed { identity, expires_at, socket_id, outlet, audience, audience_index } = seed;
-        tracing::info!(user = identity.label(), socket = %socket_id, transport = outlet.transport(), "connected");
+        let SessionSeed { identity, expires_at, decisions, socket_id, outlet, audience, audience_index, pid, recovery } =
+            seed;
+        let recovered = recovery.is_some();
+        let transport = outlet.transport();
+        tracing::info!(user = identity.label(), socket = %socket_id, transport, recovered, "connected");
         services.metrics.connections.increment(1);
+        let rooms: Option<Vec<RoomName>> =
+            recovery.as_ref().map(|recovery| recovery.rooms.iter().map(|room| room.room.clone()).collect());
         let (session_services, session_identity) = (services.clone(), identity.clone());
-        let decisions = Arc::new(Decisions::new(services.policy.clone()));
+        let decisions = Arc::new(decisions);
         let own_room = access::own_room(&decisions, &identity);
         let session = Self::start_in_arbiter(arbiter, {
-            let outlet = outlet.clone();
-            let audience = audience.clone();
+            let (outlet, audience, sequencer) = (outlet.clone(), audience.clone(), services.sequencer.clone());
             move |ctx| Self {
-                member: Member { key, audience, audience_index, outlet, session: ctx.address() },
+                member: Member { key, audience, audience_index, outlet, session: ctx.address(), sequencer },
                 state: SessionState::new(session_identity, session_services.max_rooms),
                 decisions,
                 expires_at,
                 socket_id,
+                pid,
+                arriving: recovery.as_ref().map_or(0, |recovery| recovery.rooms.len()),
+                came_back: recovery,
+                reading: None,
                 services: session_services,
             }
         });
-        services.directory.insert(key, session.clone(), identity.is_backend());
+        outlet.attend(session.clone().recipient());
+        services.directory.insert(key, session.clone(), pid, identity.is_backend());
         watch_identity(&services, &identity, key, &session);
-        if let Some(room) = own_room {
-            let member = Member { key, audience, audience_index, outlet, session: session.clone() };
-            let entry = Entry::new(room.clone(), member, Reply::default());
+        let sequencer = services.sequencer.clone();
+        let member = Member { key, audience, audience_index, outlet, session: session.clone(), sequencer };
+        // A room that it had is read from where it stopped, its own otherwise from where the session began.
+        let begin = if rooms.is_some() { Begin::FromLog } else { Begin::After(pid.began_at) };
+        for room in rooms.unwrap_or_else(|| own_room.into_iter().collect()) {
+            let entry = Entry::new(room.clone(), member.clone(), begin, None, Reply::default());
             services.registry.do_send(Join { room, entry });
         }
         session
+    }
+
+    fn come_back(&mut self, ctx: &mut Context<Self>) {
+        let Some(recovery) = &mut self.came_back else { return };
+        let rooms = std::mem::take(&mut recovery.rooms);
+        let lost = std::mem::take(&mut recovery.lost);
+        for Recovered { room, start, rests_on } in rooms {
+            let (subject, facts) = rests_on.unzip();
+            self.state.restore(&room, subject.clone(), start);
+            if let Some((subject, facts)) = subject.zip(facts) {
+                self.watch(subject, facts, ctx);
+            }
+        }
+        for (room, refusal) in lost {
+            let event = room.kind().join_event().unwrap_or_default();
+            self.member.outlet.push_notice(&error_packet(&refusal, event, Some(&room)));
+            self.note(Write::Leave { session: self.pid, room });
+        }
+    }
+
+    fn arrived(&mut self, room: RoomName, at: Position, from_log: bool, ctx: &mut Context<Self>) {
+        if !from_log {
+            return self.state.entered(&room, at);
+        }
+        match &self.came_back {
+            Some(recovery) => {
+                let head = recovery.head;
+                self.arriving = self.arriving.saturating_sub(1);
+                if self.arriving == 0 {
+                    self.came_back = None;
+                    let cursor = Cursor::all(self.services.view.log, head, self.state.starts(0));
+                    self.read_from(cursor, ctx);
+                }
+            }
+            // Something came to its own room while it connected.
+            None => {
+                let began_at = self.pid.began_at;
+                self.state.entered(&room, began_at);
+                self.read_from(Cursor::all(self.services.view.log, began_at, vec![(room, began_at)]), ctx);
+            }
+        }
+    }
+
+    /// Notes now and then that the session is alive, so that it can be had back however long it was.
+    fn note_alive(&self) {
+        let own_room = self.state.identity.user().map(|user| RoomName::user(&user.id));
+        self.note(Write::Seen { session: self.pid, own_room });
+    }
+
+    pub(super) fn note(&self, write: Write) {
+        self.services.sequencer.do_send(Sequence::Note(write));
     }
 
     pub(super) fn watch(&self, subject: Subject, facts: Facts, ctx: &Context<Self>) {
@@ -118,16 +221,13 @@ impl Session {
         self.services.rights.do_send(UnwatchRights { subject, key: self.member.key });
     }
 
-    pub(super) fn send_join(&self, room: RoomName, reply: Reply) {
-        let entry = Entry::new(room.clone(), self.member.clone(), reply);
-        self.services.registry.do_send(Join { room, entry });
-    }
-
-    pub(super) fn send_leave(&self, room: RoomName, rests_on: Option<Subject>, reply: Reply) {
+    /// Lets the session out of a room; where it is for good, the room is not had back either.
+    pub(super) fn send_leave(&self, room: RoomName, rests_on: Option<Subject>, for_good: bool, reply: Reply) {
         if let Some(subject) = rests_on {
             self.unwatch(subject);
         }
-        self.services.registry.do_send(Leave { room, member: self.member.clone(), reply });
+        let noted = for_good.then_some(self.pid);
+        self.services.registry.do_send(LeaveRoom { leave: Leave::new(room, self.member.clone(), noted, reply) });
     }
 }
 
@@ -150,8 +250,10 @@ impl Actor for Session {
         if let Some(room) = access::own_room(&self.decisions, &self.state.identity) {
             self.state.enter_own_room(room);
         }
+        self.come_back(ctx);
         self.end_with_token(ctx);
         self.look_again_in_time(ctx);
+        ctx.run_interval(self.services.log_limits.seen_every(), |session, _| session.note_alive());
     }
 }
 
@@ -159,8 +261,9 @@ impl Actor for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         for (room, rests_on) in self.state.take_rooms() {
-            self.send_leave(room, rests_on, Reply::default());
+            self.send_leave(room, rests_on, false, Reply::default());
         }
+        self.note(Write::Seen { session: self.pid, own_room: None });
         if let Some(user) = self.state.identity.user() {
             self.unwatch(Subject::User(user.id.clone()));
         }
@@ -193,8 +296,7 @@ impl Handler<PublishSettled> for Session {
         match outcome {
             Ok(published) => {
                 self.count(&asked, EventStatus::Success);
-                let answer = serde_json::json!({ "ok": true, "id": published.id, "durable": false });
-                self.acknowledge(ack, &packet::raw(&answer));
+                self.acknowledge(ack, &packet::raw(&PublishedAck { ok: true, published }));
             }
             Err(refusal) => self.settle(asked, Err(refusal)),
         }
@@ -205,19 +307,53 @@ impl Handler<JoinFailed> for Session {
     type Result = ();
 
     fn handle(&mut self, message: JoinFailed, _: &mut Self::Context) {
-        let JoinFailed { room, ack } = message;
-        if room.kind() == RoomKind::User {
-            // A session without its user's room would miss notifications in silence; the client comes back to a whole one.
+        let JoinFailed { room, ack, code } = message;
+        if room.kind() == RoomKind::User || self.arriving > 0 {
+            // A session without one of its rooms would miss events in silence; the client comes back to a whole one.
             self.member.outlet.close(Closing::Transport);
             return;
         }
         let event = room.kind().join_event().unwrap_or_default();
-        if let Some(Some(subject)) = self.state.leave(&room) {
-            self.unwatch(subject);
+        if let Some(rests_on) = self.state.leave(&room) {
+            self.send_leave(room.clone(), rests_on, false, Reply::default());
         }
-        let refusal = Refusal::new(ErrorCode::Internal, failure_message(event));
-        self.member.outlet.push_event(&error_packet(&refusal, event, Some(&room)));
+        let refusal = Refusal::new(code, failure_message(event));
+        self.member.outlet.push_notice(&error_packet(&refusal, event, Some(&room)));
         self.acknowledge(ack, &refused_ack(&refusal));
+    }
+}
+
+impl Handler<Entered> for Session {
+    type Result = ();
+
+    fn handle(&mut self, message: Entered, ctx: &mut Self::Context) {
+        self.arrived(message.room, message.at, message.from_log, ctx);
+    }
+}
+
+impl Handler<FellBehind> for Session {
+    type Result = ();
+
+    fn handle(&mut self, message: FellBehind, ctx: &mut Self::Context) {
+        self.fall_behind(message.after, ctx);
+    }
+}
+
+impl Handler<OutletDrained> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: OutletDrained, ctx: &mut Self::Context) {
+        self.feed(ctx);
+    }
+}
+
+impl Handler<Replaced> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
+        tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, "its client came back on another connection");
+        self.member.outlet.close(Closing::AtOnce);
+        ctx.stop();
     }
 }
 

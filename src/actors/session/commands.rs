@@ -10,15 +10,19 @@ use std::time::Instant;
 use actix::prelude::*;
 use chrono::{SecondsFormat, Utc};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
-use super::access::{self, AccessError, Admission};
-use super::actor::Session;
-use super::state::{Success, error_packet, refused_ack};
-use crate::access::policy::{self, Operation};
+use super::access::{self, AccessError};
+use super::actor::{Session, SessionServices};
+use super::state::{Success, error_packet, failure_message, refused_ack};
+use crate::access::policy::Operation;
 use crate::actors::ingress::IngressSlot;
 use crate::actors::messages::{ClientEvent, EventPayload, Publish, Reply};
 use crate::actors::publication::Receipt;
-use crate::domain::{Command, Cuid, ErrorCode, EventPacket, KitchenStatus, PublishRequest, Refusal, RoomName, UserId};
+use crate::domain::{
+    Command, Cuid, ErrorCode, Event, Identity, KitchenStatus, PublishRequest, Refusal, RoomName, UserId,
+};
+use crate::store::log::{Append, ItemChange, PublishName};
 use crate::telemetry::EventStatus;
 
 /// An event on its way to its answer.
@@ -56,7 +60,7 @@ impl Session {
 
     fn carry_out(&mut self, command: Command, asked: Asked, ctx: &mut Context<Self>) {
         match command {
-            Command::Join(room) => self.join(room, asked, ctx),
+            Command::Join { room, since } => self.join(room, since, asked, ctx),
             Command::Leave(room) => self.leave(&room, asked),
             Command::UpdateStatus { item, status } => {
                 self.change(item, Operation::UpdateStatus(status), Success::default(), asked, ctx);
@@ -70,41 +74,14 @@ impl Session {
         }
     }
 
-    fn join(&self, room: RoomName, asked: Asked, ctx: &mut Context<Self>) {
-        let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
-        let decisions = self.decisions.clone();
-        let checking = async move {
-            // The rows as they are now: a right that was given a moment ago holds at once.
-            let identity = access::identity_now(&store, &identity).await?.ok_or(policy::denied(room.kind()))?;
-            let admission = access::may_be_in(&store, &decisions, &identity, &room).await?;
-            Ok::<_, AccessError>((room, admission))
-        };
-        self.wait_for(checking, asked, ctx, |session, (room, admission), asked, ctx| {
-            session.admit(room, admission, asked, ctx);
-        });
-    }
-
-    fn admit(&mut self, room: RoomName, admission: Admission, asked: Asked, ctx: &Context<Self>) {
-        let (subject, facts) = admission.rests_on.unzip();
-        if let Err(refusal) = self.state.enter(&room, subject.clone()) {
-            return self.settle(asked, Err(refusal));
-        }
-        if let Some((subject, facts)) = subject.zip(facts) {
-            self.watch(subject, facts, ctx);
-        }
-        let success = Success::joined(&room);
-        let reply = Reply { event: success.event_packet(), ack: asked.ack.map(|ack| (ack, Arc::from(success.ack()))) };
-        self.count(&asked, EventStatus::Success);
-        self.send_join(room, reply);
-    }
-
     fn leave(&mut self, room: &RoomName, asked: Asked) {
         match self.state.leave(room) {
             None => self.settle(asked, Ok(Success::default())),
             Some(rests_on) => {
                 self.count(&asked, EventStatus::Success);
                 let ack = asked.ack.map(|ack| (ack, Arc::from(Success::default().ack())));
-                self.send_leave(room.clone(), rests_on, Reply { event: None, ack });
+                self.read_no_more_of(room);
+                self.send_leave(room.clone(), rests_on, true, Reply { event: None, ack });
             }
         }
     }
@@ -114,19 +91,22 @@ impl Session {
         let status = operation.new_status().unwrap_or(KitchenStatus::Delivered);
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
         let registry = self.services.registry.clone();
+        let id = self.services.publish_ids.next();
+        let event = asked.event;
         let changing = async move {
             let found = access::may_change(&store, &decisions, &identity, &item, operation).await?;
-            let turn = store.write_turn().await?;
-            if store.set_kitchen_status(&turn, &item, status).await? {
-                let venue = &found.facts.venue;
-                registry.do_send(Publish {
-                    rooms: vec![RoomName::venue(venue), RoomName::kitchen(venue)],
-                    packet: order_updated(&item, &found.tab, status),
-                    receipt: Receipt::for_nobody(),
-                });
-            }
-            // Held until the event is on its way: events keep the order of the changes.
-            drop(turn);
+            let venue = &found.facts.venue;
+            let append = Append {
+                rooms: [RoomName::venue(venue), RoomName::kitchen(venue)].into(),
+                event: order_updated(&item, &found.tab, status),
+                kept: true,
+                name: None,
+                change: Some(ItemChange { item, status }),
+            };
+            let (receipt, outcome) = Receipt::for_caller(id);
+            registry.do_send(Publish { append, receipt });
+            let published = outcome.await.unwrap_or(Err(Receipt::LOST));
+            published.map_err(|refusal| Refusal { message: failure_message(event), ..refusal })?;
             Ok::<_, AccessError>(success)
         };
         self.wait_for(changing, asked, ctx, |session, success, asked, _| session.settle(asked, Ok(success)));
@@ -165,17 +145,14 @@ impl Session {
     }
 
     fn place(&self, request: PublishRequest, asked: Asked, ctx: &Context<Self>) {
-        let id = request.id.unwrap_or_else(|| self.services.publish_ids.next());
+        let (append, id) = publishing(&self.services, &self.state.identity, request);
         let session = ctx.address().recipient();
-        self.services.registry.do_send(Publish {
-            rooms: request.rooms,
-            packet: EventPacket::new(request.event.as_str(), request.payload),
-            receipt: Receipt::for_session(id, session, asked.ack, asked.received, asked.slot),
-        });
+        let receipt = Receipt::for_session(id, session, asked.ack, asked.received, asked.slot);
+        self.services.registry.do_send(Publish { append, receipt });
     }
 
     /// Waits for an answer of the store; the session's other messages wait behind it.
-    fn wait_for<T: 'static>(
+    pub(super) fn wait_for<T: 'static>(
         &self,
         work: impl Future<Output = Result<T, AccessError>> + 'static,
         asked: Asked,
@@ -199,7 +176,7 @@ impl Session {
             Ok(success) => {
                 self.count(&asked, EventStatus::Success);
                 if let Some(event) = success.event_packet() {
-                    self.member.outlet.push_event(&event);
+                    self.member.outlet.push_notice(&event);
                 }
                 self.acknowledge(asked.ack, &success.ack());
             }
@@ -210,7 +187,7 @@ impl Session {
     fn refuse(&self, name: &str, known: Option<&'static str>, ack: Option<i64>, received: Instant, refusal: &Refusal) {
         let status = EventStatus::of::<()>(&Err(refusal.clone()));
         self.services.metrics.client_event(known, status, received.elapsed());
-        self.member.outlet.push_event(&error_packet(refusal, name, None));
+        self.member.outlet.push_notice(&error_packet(refusal, name, None));
         self.acknowledge(ack, &refused_ack(refusal));
     }
 
@@ -225,12 +202,37 @@ impl Session {
     }
 }
 
-fn order_updated(item: &Cuid, tab: &Cuid, status: KitchenStatus) -> EventPacket {
+fn order_updated(item: &Cuid, tab: &Cuid, status: KitchenStatus) -> Event {
     let payload = serde_json::json!({
         "tabItemId": item.as_str(),
         "tabId": tab.as_str(),
         "status": status.as_str(),
         "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
     });
-    EventPacket::of("kitchen:order-updated", &payload)
+    Event::of("kitchen:order-updated", &payload)
+}
+
+/// What a publisher's request asks to have appended, and the id that it is answered with.
+pub fn publishing(services: &SessionServices, identity: &Identity, request: PublishRequest) -> (Append, Box<str>) {
+    let name = request.id.clone().map(|id| PublishName {
+        publisher: identity.principal().into(),
+        id,
+        digest: digest(&request),
+    });
+    let id = request.id.unwrap_or_else(|| services.publish_ids.next());
+    let event = Event::new(request.event.as_str(), request.payload);
+    (Append { rooms: request.rooms.into(), event, kept: !request.volatile, name, change: None }, id)
+}
+
+/// Of all that a publish says but its id. Each part is behind its length, so that none passes for another.
+fn digest(request: &PublishRequest) -> [u8; 32] {
+    let mut rooms: Vec<&str> = request.rooms.iter().map(RoomName::as_str).collect();
+    rooms.sort_unstable();
+    let mut hash = Sha256::new();
+    for part in rooms.into_iter().chain([request.event.as_str(), request.payload.get()]) {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.update([u8::from(request.volatile)]);
+    hash.finalize().into()
 }

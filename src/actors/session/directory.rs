@@ -9,17 +9,25 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Session;
-use crate::actors::messages::SessionKey;
+use crate::actors::messages::{Replaced, SessionKey};
+use crate::domain::PidKey;
 
 struct Listed {
     session: Addr<Session>,
+    pid: PidKey,
     is_backend: bool,
+}
+
+#[derive(Default)]
+struct Sessions {
+    listed: HashMap<SessionKey, Listed>,
+    by_pid: HashMap<PidKey, SessionKey>,
 }
 
 #[derive(Default)]
 pub struct Directory {
     next: AtomicU64,
-    sessions: Mutex<HashMap<SessionKey, Listed>>,
+    sessions: Mutex<Sessions>,
     empty: Notify,
 }
 
@@ -28,20 +36,30 @@ impl Directory {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub fn insert(&self, key: SessionKey, session: Addr<Session>, is_backend: bool) {
-        self.sessions.lock().insert(key, Listed { session, is_backend });
+    /// Lists a session. One with the same `pid` gives way to it: its client is here now.
+    pub fn insert(&self, key: SessionKey, session: Addr<Session>, pid: PidKey, is_backend: bool) {
+        let mut sessions = self.sessions.lock();
+        sessions.listed.insert(key, Listed { session, pid, is_backend });
+        let former = sessions.by_pid.insert(pid, key);
+        if let Some(former) = former.and_then(|former| sessions.listed.get(&former)) {
+            former.session.do_send(Replaced);
+        }
     }
 
     pub fn remove(&self, key: SessionKey) {
         let mut sessions = self.sessions.lock();
-        sessions.remove(&key);
-        if sessions.is_empty() {
+        if let Some(listed) = sessions.listed.remove(&key)
+            && sessions.by_pid.get(&listed.pid) == Some(&key)
+        {
+            sessions.by_pid.remove(&listed.pid);
+        }
+        if sessions.listed.is_empty() {
             self.empty.notify_one();
         }
     }
 
     pub fn len(&self) -> usize {
-        self.sessions.lock().len()
+        self.sessions.lock().listed.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -58,7 +76,7 @@ impl Directory {
     /// All sessions; the backend's last, so that what it still publishes finds the others.
     pub fn in_order_of_leaving(&self) -> Vec<Addr<Session>> {
         let sessions = self.sessions.lock();
-        let (backend, others): (Vec<_>, Vec<_>) = sessions.values().partition(|listed| listed.is_backend);
+        let (backend, others): (Vec<_>, Vec<_>) = sessions.listed.values().partition(|listed| listed.is_backend);
         others.into_iter().chain(backend).map(|listed| listed.session.clone()).collect()
     }
 }

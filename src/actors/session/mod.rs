@@ -3,11 +3,18 @@
 mod access;
 mod actor;
 mod commands;
+mod cursor;
 mod directory;
 mod identify;
+mod joins;
+mod orders;
+mod reading;
+pub mod recovery;
 mod rights;
 mod state;
 
+pub use access::read_publish;
 pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
+pub use commands::publishing;
 pub use directory::Directory;
 pub use identify::{NotIdentified, identify};

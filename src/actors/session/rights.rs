@@ -60,7 +60,8 @@ impl Session {
         if let Some(rests_on) = self.state.leave(room) {
             tracing::info!(user = self.state.identity.label(), %room, "put out of a room");
             let event = error_packet(refusal, room.kind().join_event().unwrap_or_default(), Some(room));
-            self.send_leave(room.clone(), rests_on, Reply { event: Some(event), ack: None });
+            self.read_no_more_of(room);
+            self.send_leave(room.clone(), rests_on, true, Reply { event: Some(event), ack: None });
         }
     }
 
@@ -76,7 +77,7 @@ impl Session {
         if let Ok(left) = expires_at.duration_since(SystemTime::now()) {
             ctx.run_later(left.min(Self::FARTHEST_TIMER), Self::end_with_token);
         } else {
-            self.member.outlet.push_event(&error_packet(&EXPIRED, "connect", None));
+            self.member.outlet.push_notice(&error_packet(&EXPIRED, "connect", None));
             self.end("the token expired", ctx);
         }
     }

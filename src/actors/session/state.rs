@@ -6,13 +6,22 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::actors::messages::Subject;
-use crate::domain::{ErrorCode, EventPacket, Identity, Refusal, RoomKind, RoomName, packet};
+use crate::domain::{ErrorCode, EventPacket, Identity, Position, Refusal, RoomKind, RoomName, packet};
 
 /// Who the session is, and the rooms it is in or on its way into.
 pub struct SessionState {
     pub identity: Identity,
-    rooms: HashMap<RoomName, Option<Subject>>,
+    rooms: HashMap<RoomName, Membership>,
     max_rooms: usize,
+}
+
+/// A room of a session.
+#[derive(Default)]
+struct Membership {
+    /// The row that the right to be in it rests on, besides the user's own.
+    rests_on: Option<Subject>,
+    /// The session has all of the room's events after this; `None` while it is on its way in.
+    from: Option<Position>,
 }
 
 impl SessionState {
@@ -22,7 +31,7 @@ impl SessionState {
 
     /// Notes the room of the user, which comes with connecting.
     pub fn enter_own_room(&mut self, room: RoomName) {
-        self.rooms.insert(room, None);
+        self.rooms.insert(room, Membership::default());
     }
 
     /// Notes a room, and the row that the right to be in it rests on.
@@ -34,21 +43,40 @@ impl SessionState {
         if !self.rooms.contains_key(room) && entered >= self.max_rooms {
             return Err(Refusal::new(ErrorCode::TooManyRooms, "Too many rooms"));
         }
-        self.rooms.insert(room.clone(), rests_on);
+        // One that it is in already keeps its place.
+        self.rooms.entry(room.clone()).or_default().rests_on = rests_on;
         Ok(())
+    }
+
+    /// The room has taken the session in, with the events after `from`.
+    pub fn entered(&mut self, room: &RoomName, from: Position) {
+        if let Some(membership) = self.rooms.get_mut(room) {
+            membership.from.get_or_insert(from);
+        }
+    }
+
+    /// Notes a room of a session that comes back, with the events after `from`.
+    pub fn restore(&mut self, room: &RoomName, rests_on: Option<Subject>, from: Position) {
+        self.rooms.insert(room.clone(), Membership { rests_on, from: Some(from) });
+    }
+
+    /// From where a client that has had everything up to `after` needs each room's events.
+    pub fn starts(&self, after: Position) -> Vec<(RoomName, Position)> {
+        let start = |(room, membership): (&RoomName, &Membership)| Some((room.clone(), membership.from?.max(after)));
+        self.rooms.iter().filter_map(start).collect()
     }
 
     /// Forgets a room; `Some` if the session was in it, with the row that it rested on.
     pub fn leave(&mut self, room: &RoomName) -> Option<Option<Subject>> {
-        self.rooms.remove(room)
+        self.rooms.remove(room).map(|membership| membership.rests_on)
     }
 
     pub fn rooms(&self) -> Vec<RoomName> {
         self.rooms.keys().cloned().collect()
     }
 
-    pub fn take_rooms(&mut self) -> HashMap<RoomName, Option<Subject>> {
-        std::mem::take(&mut self.rooms)
+    pub fn take_rooms(&mut self) -> impl Iterator<Item = (RoomName, Option<Subject>)> + use<> {
+        std::mem::take(&mut self.rooms).into_iter().map(|(room, membership)| (room, membership.rests_on))
     }
 }
 
@@ -68,19 +96,28 @@ pub const fn failure_message(event: &'static str) -> &'static str {
 }
 
 /// What a client is told of a command that was carried out.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Success {
     /// The reply event, if the command has one; its payload's members are in the acknowledgement too.
     pub event: Option<&'static str>,
     pub members: serde_json::Map<String, serde_json::Value>,
+    /// Members of the acknowledgement alone.
+    pub ack_members: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Success {
+    /// The same, with one more member in the acknowledgement.
+    #[must_use]
+    pub fn with(mut self, member: &'static str, value: impl Into<serde_json::Value>) -> Self {
+        self.ack_members.insert(member.to_owned(), value.into());
+        self
+    }
+
     /// A reply event with one member.
     pub fn replying(event: &'static str, member: &'static str, value: &str) -> Self {
         let mut members = serde_json::Map::new();
         members.insert(member.to_owned(), value.into());
-        Self { event: Some(event), members }
+        Self { event: Some(event), members, ..Self::default() }
     }
 
     /// The reply to a join.
@@ -101,6 +138,7 @@ impl Success {
     /// `{ok: true, …}`
     pub fn ack(mut self) -> Box<RawValue> {
         self.members.insert("ok".to_owned(), true.into());
+        self.members.append(&mut self.ack_members);
         packet::raw(&self.members)
     }
 }
@@ -155,6 +193,17 @@ mod tests {
         assert!(session.leave(&room("tab:c00000001")).is_some());
         session.enter(&room("tab:c00000003"), None).unwrap();
         assert!(session.leave(&room("tab:c00000001")).is_none());
+    }
+
+    #[test]
+    fn a_room_is_read_from_where_the_session_entered_it() {
+        let mut session = SessionState::new(Identity::System, 2);
+        session.enter(&room("tab:c00000001"), None).unwrap();
+        assert!(session.starts(5).is_empty(), "it is not in yet");
+        session.entered(&room("tab:c00000001"), 7);
+        session.entered(&room("tab:c00000001"), 9);
+        assert_eq!(session.starts(5), [(room("tab:c00000001"), 7)]);
+        assert_eq!(session.starts(8), [(room("tab:c00000001"), 8)]);
     }
 
     #[test]

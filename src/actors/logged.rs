@@ -1,0 +1,88 @@
+//! An event with its place in the log, as it goes from the sequencer to the members of its rooms.
+
+use std::sync::Arc;
+
+use crate::domain::{Event, EventPacket, LogId, Offset, Position, RoomName};
+
+/// An event that goes out. Encoded once where it has a position: its offset is the same for everyone.
+#[derive(Debug)]
+pub struct Logged {
+    rooms: Arc<[RoomName]>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Placed {
+        position: Position,
+        packet: EventPacket,
+    },
+    /// Not kept, or not stored yet: each session gets it with the offset that stood before it.
+    Unplaced {
+        event: Event,
+        volatile: bool,
+    },
+}
+
+impl Logged {
+    pub fn placed(rooms: Arc<[RoomName]>, name: &str, payload: &str, log: LogId, position: Position) -> Self {
+        let packet = EventPacket::with_offset(name, payload, &Offset::at(log, position).to_string());
+        Self { rooms, content: Content::Placed { position, packet } }
+    }
+
+    /// `volatile` where it is not to be kept, rather than not stored yet.
+    pub fn unplaced(rooms: Arc<[RoomName]>, event: Event, volatile: bool) -> Self {
+        Self { rooms, content: Content::Unplaced { event, volatile } }
+    }
+
+    pub fn is_volatile(&self) -> bool {
+        matches!(self.content, Content::Unplaced { volatile: true, .. })
+    }
+
+    pub fn rooms(&self) -> &[RoomName] {
+        &self.rooms
+    }
+
+    pub fn position(&self) -> Option<Position> {
+        match &self.content {
+            Content::Placed { position, .. } => Some(*position),
+            Content::Unplaced { .. } => None,
+        }
+    }
+
+    /// The packet with its own offset.
+    pub fn packet(&self) -> Option<&EventPacket> {
+        match &self.content {
+            Content::Placed { packet, .. } => Some(packet),
+            Content::Unplaced { .. } => None,
+        }
+    }
+
+    /// The packet with another offset.
+    pub fn packet_with(&self, offset: &str) -> EventPacket {
+        match &self.content {
+            Content::Placed { packet, .. } => EventPacket::with_offset(packet.name(), packet.payload(), offset),
+            Content::Unplaced { event, .. } => EventPacket::with_offset(event.name(), event.payload(), offset),
+        }
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        let text = match &self.content {
+            Content::Placed { packet, .. } => packet.text().len(),
+            Content::Unplaced { event, .. } => event.payload().len(),
+        };
+        text + 256
+    }
+}
+
+/// What was read from the log.
+#[derive(Debug)]
+pub struct LogPage {
+    /// In order; all of them have a position.
+    pub events: Vec<Arc<Logged>>,
+    /// All of the rooms' events up to and with this position are here.
+    pub through: Position,
+    /// Whether that is as far as was asked for.
+    pub complete: bool,
+}

@@ -1,0 +1,292 @@
+//! The sequencer's actor: batches, and the messages that it takes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::backlog::{Slot, write_of};
+use super::outage::Outage;
+use super::tail::{Tail, page};
+use crate::actors::Audience;
+use crate::actors::logged::{LogPage, Logged};
+use crate::actors::messages::{AudienceStarted, ReadLog, Sequence, Settle};
+use crate::domain::{LogId, Offset, Position};
+use crate::store::log::{Committed, LogInfo, StoredEvent, Write};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// What others may see of the log without asking.
+pub struct LogView {
+    pub log: LogId,
+    head: AtomicU64,
+    durable: AtomicBool,
+}
+
+impl LogView {
+    pub fn new(info: &LogInfo) -> Self {
+        Self { log: info.log, head: AtomicU64::new(info.head), durable: AtomicBool::new(true) }
+    }
+
+    /// The position of the newest event that has gone out.
+    pub fn head(&self) -> Position {
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// Whether what is published is stored before it goes out.
+    pub fn is_durable(&self) -> bool {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_head(&self, head: Position) {
+        self.head.store(head, Ordering::Release);
+    }
+
+    pub(super) fn set_durable(&self, durable: bool) {
+        self.durable.store(durable, Ordering::Release);
+    }
+}
+
+/// The batch that is being stored.
+pub(super) struct InFlight {
+    pub slots: Vec<Slot>,
+    began: Instant,
+    patience: SpawnHandle,
+}
+
+pub struct Sequencer {
+    pub(super) store: Store,
+    pub(super) view: Arc<LogView>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) head: Position,
+    pub(super) head_offset: Arc<str>,
+    pub(super) tail: Tail,
+    pub(super) audiences: Vec<Option<Addr<Audience>>>,
+    pub(super) queue: VecDeque<Sequence>,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) outage: Option<Outage>,
+    scheduled: bool,
+    next_batch: Instant,
+    settled: Vec<oneshot::Sender<()>>,
+}
+
+/// Starts the next batch.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct StartBatch;
+
+impl Sequencer {
+    /// Steps of one batch.
+    const MAX_BATCH: usize = 1_024;
+    /// While much comes, batches begin this far apart, so that they share a commit; what comes to an
+    /// idle service is stored at once.
+    const PACE: Duration = Duration::from_millis(1);
+    /// How long a batch may take before what can go out without it does.
+    const PATIENCE: Duration = Duration::from_millis(500);
+
+    /// Goes on from where the log stands; `newest` are its newest events. To be called on the rooms' thread.
+    pub fn start(store: Store, view: Arc<LogView>, newest: Vec<StoredEvent>, metrics: Arc<Metrics>) -> Addr<Self> {
+        let head = view.head();
+        let since = newest.first().map_or(head, |event| event.position - 1);
+        let mut tail = Tail::new(since);
+        newest.into_iter().for_each(|event| tail.push(Arc::new(logged(event, view.log))));
+        let head_offset = Offset::at(view.log, head).to_string().into();
+        Self::create(|_| Self {
+            store,
+            view,
+            metrics,
+            head,
+            head_offset,
+            tail,
+            audiences: Vec::new(),
+            queue: VecDeque::new(),
+            in_flight: None,
+            outage: None,
+            scheduled: false,
+            next_batch: Instant::now(),
+            settled: Vec::new(),
+        })
+    }
+
+    pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
+        if self.in_flight.is_some() || self.outage.is_some() || self.scheduled {
+            return;
+        }
+        // What needs no storing, and has nothing before it that does, goes out at once.
+        while let Some(step) = self.queue.pop_front_if(|step| write_of(step).is_none()) {
+            self.dispatch(step, None);
+        }
+        if self.queue.is_empty() {
+            for waiting in self.settled.drain(..) {
+                // Who asked may have gone.
+                waiting.send(()).ok();
+            }
+            return;
+        }
+        self.scheduled = true;
+        let wait = self.next_batch.saturating_duration_since(Instant::now());
+        let sequencer = ctx.address();
+        actix_rt::spawn(async move {
+            // Without a wait this runs once the tasks that are ready now have had their turn: what they publish comes along.
+            if !wait.is_zero() {
+                actix_rt::time::sleep(wait).await;
+            }
+            sequencer.do_send(StartBatch);
+        });
+    }
+
+    fn start_batch(&mut self, ctx: &mut Context<Self>) {
+        self.scheduled = false;
+        if self.in_flight.is_some() || self.outage.is_some() {
+            return;
+        }
+        self.next_batch = Instant::now() + Self::PACE;
+        let count = self.queue.len().min(Self::MAX_BATCH);
+        let steps: Vec<Sequence> = self.queue.drain(..count).collect();
+        let writes = steps.iter().filter_map(write_of).collect();
+        self.commit(writes, steps.into_iter().map(Slot::Waiting).collect(), ctx);
+    }
+
+    pub(super) fn commit(&mut self, writes: Vec<Write>, slots: Vec<Slot>, ctx: &mut Context<Self>) {
+        let store = self.store.clone();
+        let head = self.head;
+        let committing = async move {
+            let committed = store.commit(writes).await?;
+            let foreign = read_foreign(&store, head, committed.before).await;
+            Ok((committed, foreign))
+        };
+        ctx.spawn(committing.into_actor(self).map(Self::committed));
+        let patience = ctx.run_later(Self::PATIENCE, |sequencer, ctx| sequencer.lose_patience(ctx));
+        self.in_flight = Some(InFlight { slots, began: Instant::now(), patience });
+    }
+
+    fn committed(
+        outcome: Result<(Committed, Vec<StoredEvent>), StoreError>,
+        sequencer: &mut Self,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(InFlight { slots, began, patience }) = sequencer.in_flight.take() else { return };
+        ctx.cancel_future(patience);
+        match outcome {
+            Ok((committed, foreign)) => {
+                sequencer.metrics.log_committed(committed.written.len(), began.elapsed());
+                foreign.into_iter().for_each(|event| sequencer.adopt(event));
+                sequencer.go_out(slots, committed);
+                sequencer.after_success(ctx);
+            }
+            Err(error) => sequencer.after_failure(slots, &error, ctx),
+        }
+        sequencer.pump(ctx);
+    }
+
+    /// Hands on a batch that was stored.
+    fn go_out(&mut self, slots: Vec<Slot>, committed: Committed) {
+        let mut written = committed.written.into_iter();
+        for slot in slots {
+            match slot {
+                Slot::Waiting(step) => {
+                    let outcome = if write_of(&step).is_some() { written.next() } else { None };
+                    self.dispatch(step, outcome);
+                }
+                Slot::Gone(write) => self.note_stored(&write, written.next()),
+                Slot::Refused(session, room) => {
+                    written.next();
+                    self.queue.push_back(Sequence::Note(Write::Leave { session, room }));
+                }
+                Slot::Forgotten => drop(written.next()),
+            }
+        }
+    }
+
+    pub(super) fn set_head(&mut self, head: Position) {
+        self.head = head;
+        self.head_offset = Offset::at(self.view.log, head).to_string().into();
+        self.view.set_head(head);
+    }
+}
+
+/// What another process wrote to the same log before this batch. The batch is stored, so this is asked until it is answered.
+async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
+    const AGAIN: Duration = Duration::from_millis(200);
+    while before > head {
+        match store.read_between(head, before).await {
+            Ok(events) => return events,
+            Err(error) => tracing::warn!(%error, "another instance's events cannot be read yet"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    Vec::new()
+}
+
+pub(super) fn logged(event: StoredEvent, log: LogId) -> Logged {
+    Logged::placed(event.rooms.into(), &event.name, &event.payload, log, event.position)
+}
+
+impl Actor for Sequencer {
+    type Context = Context<Self>;
+}
+
+impl Handler<Sequence> for Sequencer {
+    type Result = ();
+
+    fn handle(&mut self, step: Sequence, ctx: &mut Self::Context) {
+        if self.outage.is_some() {
+            self.do_without(step);
+        } else {
+            self.queue.push_back(step);
+            self.pump(ctx);
+        }
+    }
+}
+
+impl Handler<StartBatch> for Sequencer {
+    type Result = ();
+
+    fn handle(&mut self, _: StartBatch, ctx: &mut Self::Context) {
+        self.start_batch(ctx);
+    }
+}
+
+impl Handler<ReadLog> for Sequencer {
+    type Result = ResponseFuture<Result<Option<LogPage>, StoreError>>;
+
+    fn handle(&mut self, question: ReadLog, _: &mut Self::Context) -> Self::Result {
+        let ReadLog { starts, up_to, limit } = question;
+        // No further than what has gone out: the rest comes by itself.
+        let up_to = up_to.unwrap_or(self.head).min(self.head);
+        if let Some(found) = self.tail.read(&starts, up_to, limit) {
+            return Box::pin(std::future::ready(Ok(Some(found))));
+        }
+        let (store, log) = (self.store.clone(), self.view.log);
+        Box::pin(async move {
+            let events = store.read_events(starts, up_to, limit).await?;
+            let events = events.map(|events| events.into_iter().map(|event| Arc::new(logged(event, log))).collect());
+            Ok(events.map(|events| page(events, up_to, limit)))
+        })
+    }
+}
+
+impl Handler<AudienceStarted> for Sequencer {
+    type Result = ();
+
+    fn handle(&mut self, message: AudienceStarted, _: &mut Self::Context) {
+        if self.audiences.len() <= message.index {
+            self.audiences.resize(message.index + 1, None);
+        }
+        self.audiences[message.index] = Some(message.audience);
+    }
+}
+
+impl Handler<Settle> for Sequencer {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Settle, ctx: &mut Self::Context) -> Self::Result {
+        let (settled, waiting) = oneshot::channel();
+        self.settled.push(settled);
+        self.pump(ctx);
+        Box::pin(async move { drop(waiting.await) })
+    }
+}

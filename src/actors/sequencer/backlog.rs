@@ -1,0 +1,38 @@
+//! What waits for its place, and the batch that is being stored.
+
+use crate::actors::messages::{Begin, Sequence};
+use crate::domain::{PidKey, RoomName};
+use crate::store::log::Write;
+
+/// What has to be stored before this may go out; `None` where nothing has.
+pub fn write_of(step: &Sequence) -> Option<Write> {
+    match step {
+        Sequence::Publish(settlement) => {
+            let append = &settlement.append;
+            let stored = append.kept || append.name.is_some() || append.change.is_some();
+            stored.then(|| Write::Append(append.clone()))
+        }
+        Sequence::Enter(entry) => entry.noted.map(|session| {
+            let since = match entry.begin {
+                Begin::After(position) => Some(position),
+                Begin::Now | Begin::Held | Begin::FromLog => None,
+            };
+            Write::Enter { session, room: entry.room.clone(), since }
+        }),
+        Sequence::Leave(leave) => leave.noted().map(|session| Write::Leave { session, room: leave.room().clone() }),
+        Sequence::Note(write) => Some(write.clone()),
+        Sequence::Barrier(_) => None,
+    }
+}
+
+/// One step of the batch that is being stored.
+pub enum Slot {
+    /// Goes out once the batch is stored.
+    Waiting(Sequence),
+    /// Has gone out, as the database took too long; to be written again if this batch fails.
+    Gone(Write),
+    /// An entry that was refused, as the database took too long: if it is stored it has to be taken back.
+    Refused(PidKey, RoomName),
+    /// Has gone out, and need not be written again.
+    Forgotten,
+}

@@ -1,0 +1,12 @@
+//! The one order of everything: the sequencer takes events, entries and leavings as they come,
+//! has them stored a batch at a time, and then hands them to the audiences in that order.
+//!
+//! Why one order over all rooms, and not one for each: docs/decisions/0005-one-order.md.
+
+mod actor;
+mod backlog;
+mod dispatch;
+mod outage;
+mod tail;
+
+pub use actor::{LogView, Sequencer};

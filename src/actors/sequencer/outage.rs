@@ -1,0 +1,256 @@
+//! While the database does not answer, events go out all the same: without a place, with the offset
+//! that stood before them, and acknowledged as not durable. They are held back for the
+//! database, and stored in their order when it answers again.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+
+use super::actor::Sequencer;
+use super::backlog::{Slot, write_of};
+use crate::actors::messages::Sequence;
+use crate::actors::publication::Settlement;
+use crate::domain::{ErrorCode, Refusal};
+use crate::store::StoreError;
+use crate::store::log::{Append, Write};
+
+const UNAVAILABLE: Refusal = Refusal::new(ErrorCode::Unavailable, "Failed to broadcast");
+
+/// What is held back for the database.
+#[derive(Default)]
+pub struct Outage {
+    held: VecDeque<Write>,
+    /// Bytes of payload.
+    weight: usize,
+    failures: u32,
+    /// Changes of rows that wait, for a while, until they can be made.
+    parked: VecDeque<(Instant, Settlement)>,
+}
+
+impl Outage {
+    /// Past either, publishes are refused: an hour at a usual house's rate, and memory that a small machine has.
+    const MAX_HELD: usize = 100_000;
+    const MAX_WEIGHT: usize = 64 * 1024 * 1024;
+    const LONGEST_WAIT: Duration = Duration::from_secs(1);
+    const MAX_PARKED: usize = 1_000;
+    /// How long a change waits for the database before its user is told that it was not made.
+    const PARKED_FOR: Duration = Duration::from_secs(2);
+
+    /// Keeps a change until it can be made.
+    fn park(&mut self, change: Settlement) {
+        if self.parked.len() < Self::MAX_PARKED {
+            self.parked.push_back((Instant::now(), change));
+        } else {
+            change.receipt.refuse(UNAVAILABLE);
+        }
+    }
+
+    fn refuse_old(&mut self) {
+        while let Some((_, change)) = self.parked.pop_front_if(|(since, _)| since.elapsed() > Self::PARKED_FOR) {
+            change.receipt.refuse(UNAVAILABLE);
+        }
+    }
+
+    fn hold(&mut self, write: Write) {
+        self.weight += weight(&write);
+        self.held.push_back(write);
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Write> {
+        let writes: Vec<Write> = self.held.drain(..count.min(self.held.len())).collect();
+        self.weight -= writes.iter().map(weight).sum::<usize>();
+        writes
+    }
+
+    /// Holds again what could not be stored, before all else.
+    fn take_back(&mut self, writes: impl DoubleEndedIterator<Item = Write>) {
+        for write in writes.rev() {
+            self.weight += weight(&write);
+            self.held.push_front(write);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.held.len() >= Self::MAX_HELD || self.weight >= Self::MAX_WEIGHT
+    }
+
+    fn holds(&self, append: &Append) -> bool {
+        self.held.iter().any(|write| matches!(write, Write::Append(held) if is_same_publish(held, append)))
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        self.failures += 1;
+        (Duration::from_millis(50) * self.failures).min(Self::LONGEST_WAIT)
+    }
+}
+
+fn weight(write: &Write) -> usize {
+    match write {
+        Write::Append(append) => append.event.payload().len(),
+        _ => 0,
+    }
+}
+
+/// Whether they have the same name of the same publisher.
+fn is_same_publish(one: &Append, other: &Append) -> bool {
+    let names = one.name.as_ref().zip(other.name.as_ref());
+    names.is_some_and(|(one, other)| one.id == other.id && one.publisher == other.publisher)
+}
+
+impl Sequencer {
+    /// The batch takes too long: what can go out without the database does.
+    pub(super) fn lose_patience(&mut self, _: &mut Context<Self>) {
+        if self.outage.is_some() {
+            return;
+        }
+        tracing::warn!("the database does not answer: events go out before they are stored");
+        self.begin_outage();
+        if let Some(in_flight) = &mut self.in_flight {
+            let slots = std::mem::take(&mut in_flight.slots);
+            let slots = slots.into_iter().filter_map(|slot| self.let_go(slot)).collect();
+            if let Some(in_flight) = &mut self.in_flight {
+                in_flight.slots = slots;
+            }
+        }
+        self.do_without_queued();
+    }
+
+    fn begin_outage(&mut self) {
+        self.view.set_durable(false);
+        self.outage = Some(Outage::default());
+    }
+
+    fn do_without_queued(&mut self) {
+        while let Some(step) = self.queue.pop_front() {
+            self.do_without(step);
+        }
+    }
+
+    /// What remains of a step in flight once what can go out has; `None` where it had nothing to store.
+    fn let_go(&mut self, slot: Slot) -> Option<Slot> {
+        let Slot::Waiting(step) = slot else { return Some(slot) };
+        let write = write_of(&step);
+        match step {
+            // Whether its change is made is known only when the database answers.
+            Sequence::Publish(settlement) if settlement.append.change.is_some() => {
+                return Some(Slot::Waiting(Sequence::Publish(settlement)));
+            }
+            Sequence::Publish(settlement) => {
+                let Settlement { append, audiences, receipt } = settlement;
+                self.publish_unplaced(append, audiences, receipt);
+            }
+            Sequence::Enter(entry) => {
+                let Some(session) = entry.noted else {
+                    self.enter(entry);
+                    return None;
+                };
+                let room = entry.room.clone();
+                entry.refuse(ErrorCode::Unavailable);
+                return Some(Slot::Refused(session, room));
+            }
+            Sequence::Leave(leave) => drop(leave),
+            Sequence::Note(Write::Seen { .. }) => return Some(Slot::Forgotten),
+            Sequence::Note(_) => {}
+            Sequence::Barrier(passed) => passed.send(()).unwrap_or_default(),
+        }
+        write.map(Slot::Gone)
+    }
+
+    /// Takes a step while the database is away.
+    pub(super) fn do_without(&mut self, step: Sequence) {
+        let write = write_of(&step);
+        let Some(outage) = &mut self.outage else { return };
+        match step {
+            Sequence::Publish(settlement) => {
+                if settlement.append.change.is_some() {
+                    return outage.park(settlement);
+                }
+                let Settlement { append, audiences, receipt } = settlement;
+                if outage.is_full() {
+                    return receipt.refuse(UNAVAILABLE);
+                }
+                let in_flight = self.in_flight.as_ref().map(|batch| &batch.slots[..]);
+                if append.name.is_some() && (outage.holds(&append) || in_flight_holds(in_flight, &append)) {
+                    return receipt.publish(self.head_offset.clone(), false);
+                }
+                write.into_iter().for_each(|write| outage.hold(write));
+                self.publish_unplaced(append, audiences, receipt);
+            }
+            Sequence::Enter(entry) if entry.noted.is_some() => entry.refuse(ErrorCode::Unavailable),
+            Sequence::Enter(entry) => self.enter(entry),
+            Sequence::Note(Write::Seen { .. }) => {}
+            Sequence::Barrier(passed) => passed.send(()).unwrap_or_default(),
+            Sequence::Leave(_) | Sequence::Note(_) => write.into_iter().for_each(|write| outage.hold(write)),
+        }
+        self.report_held();
+    }
+
+    fn report_held(&self) {
+        self.metrics.set_log_held(self.outage.as_ref().map_or(0, |outage| outage.held.len()));
+    }
+
+    /// A batch was stored: the next of what is held back, or back to the usual.
+    pub(super) fn after_success(&mut self, ctx: &mut Context<Self>) {
+        let Some(outage) = &mut self.outage else { return };
+        outage.failures = 0;
+        let writes = outage.take(Self::MAX_RETRIED);
+        if writes.is_empty() {
+            let parked = std::mem::take(&mut outage.parked);
+            self.queue.extend(parked.into_iter().map(|(_, change)| Sequence::Publish(change)));
+            self.outage = None;
+            self.view.set_durable(true);
+            tracing::info!("the database answers again: what was held back is stored");
+        } else {
+            let slots = writes.iter().cloned().map(Slot::Gone).collect();
+            self.commit(writes, slots, ctx);
+        }
+        self.report_held();
+    }
+
+    /// A batch was not stored: what went out without it is held back and tried again.
+    pub(super) fn after_failure(&mut self, slots: Vec<Slot>, error: &StoreError, ctx: &mut Context<Self>) {
+        if self.outage.is_none() {
+            tracing::warn!(%error, "the database does not take events: they go out before they are stored");
+            self.begin_outage();
+        }
+        let slots: Vec<Slot> = slots.into_iter().filter_map(|slot| self.let_go(slot)).collect();
+        let mut gone = Vec::new();
+        for slot in slots {
+            match slot {
+                Slot::Gone(write) => gone.push(write),
+                // The change was not made, and will not be.
+                Slot::Waiting(Sequence::Publish(settlement)) => settlement.receipt.refuse(UNAVAILABLE),
+                Slot::Waiting(_) | Slot::Refused(..) | Slot::Forgotten => {}
+            }
+        }
+        let Some(outage) = &mut self.outage else { return };
+        outage.take_back(gone.into_iter());
+        outage.refuse_old();
+        let wait = outage.next_wait();
+        self.do_without_queued();
+        self.report_held();
+        ctx.run_later(wait, Self::try_again);
+    }
+
+    fn try_again(&mut self, ctx: &mut Context<Self>) {
+        let Some(outage) = &mut self.outage else { return };
+        if self.in_flight.is_some() {
+            return;
+        }
+        // An empty batch asks whether the database takes writes at all.
+        let writes = outage.take(Self::MAX_RETRIED);
+        let slots = writes.iter().cloned().map(Slot::Gone).collect();
+        self.commit(writes, slots, ctx);
+    }
+
+    /// Writes of one batch of what was held back.
+    const MAX_RETRIED: usize = 1_024;
+}
+
+fn in_flight_holds(slots: Option<&[Slot]>, append: &Append) -> bool {
+    slots
+        .into_iter()
+        .flatten()
+        .any(|slot| matches!(slot, Slot::Gone(Write::Append(held)) if is_same_publish(held, append)))
+}

@@ -1,0 +1,161 @@
+//! One batch, in one transaction.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+use diesel::upsert::excluded;
+
+use super::{Append, Committed, PublishName, RoomIds, Write, Written, from_db, now_ms, to_db};
+use crate::domain::{PidKey, Position, RoomName};
+use crate::schema::{log_events, log_head, log_publishes, session_rooms};
+use crate::store::queries;
+
+/// Writes a batch: all of it, or nothing.
+pub fn commit(connection: &mut SqliteConnection, writes: &[Write], rooms: &mut RoomIds) -> QueryResult<Committed> {
+    rooms.begin();
+    let committed = connection.immediate_transaction(|connection| {
+        let before = from_db(log_head::table.select(log_head::head).first(connection)?);
+        let mut transaction = Transaction { connection, rooms, head: before, now_ms: now_ms() };
+        let written = writes.iter().map(|write| transaction.write(write)).collect::<QueryResult<_>>()?;
+        let head = transaction.head;
+        if head != before {
+            diesel::update(log_head::table).set(log_head::head.eq(to_db(head))).execute(connection)?;
+        }
+        Ok(Committed { before, written })
+    });
+    if committed.is_ok() {
+        rooms.keep();
+    }
+    committed
+}
+
+struct Transaction<'a> {
+    connection: &'a mut SqliteConnection,
+    rooms: &'a mut RoomIds,
+    head: Position,
+    now_ms: i64,
+}
+
+impl Transaction<'_> {
+    fn write(&mut self, write: &Write) -> QueryResult<Written> {
+        match write {
+            Write::Append(append) => self.append(append),
+            Write::Enter { session, room, since } => self.enter(session, room, *since),
+            Write::Leave { session, room } => self.leave(session, room),
+            Write::Seen { session, own_room } => self.seen(session, own_room.as_ref()),
+        }
+    }
+
+    fn append(&mut self, append: &Append) -> QueryResult<Written> {
+        if let Some(name) = &append.name
+            && let Some(earlier) = self.earlier(name)?
+        {
+            return Ok(earlier);
+        }
+        if let Some(change) = &append.change
+            && !queries::set_kitchen_status(self.connection, &change.item, change.status)?
+        {
+            return Ok(Written::Unchanged);
+        }
+        if append.kept {
+            self.head += 1;
+            for room in &*append.rooms {
+                self.place(append, room)?;
+            }
+        }
+        if let Some(name) = &append.name {
+            self.remember(name)?;
+        }
+        Ok(if append.kept { Written::Placed(self.head) } else { Written::NotKept })
+    }
+
+    fn place(&mut self, append: &Append, room: &RoomName) -> QueryResult<()> {
+        let room_id = self.rooms.id(self.connection, room)?;
+        diesel::insert_into(log_events::table)
+            .values((
+                log_events::room_id.eq(room_id),
+                log_events::position.eq(to_db(self.head)),
+                log_events::event.eq(append.event.name()),
+                log_events::payload.eq(append.event.payload()),
+                log_events::stored_at.eq(self.now_ms),
+            ))
+            .execute(self.connection)?;
+        self.rooms.count(room_id, 1);
+        Ok(())
+    }
+
+    fn earlier(&mut self, name: &PublishName) -> QueryResult<Option<Written>> {
+        let found: Option<(Vec<u8>, i64)> = log_publishes::table
+            .filter(log_publishes::publisher.eq(&*name.publisher).and(log_publishes::publish_id.eq(&*name.id)))
+            .select((log_publishes::digest, log_publishes::position))
+            .first(self.connection)
+            .optional()?;
+        Ok(found.map(
+            |(digest, position)| {
+                if digest == name.digest { Written::Repeated(from_db(position)) } else { Written::Contradicted }
+            },
+        ))
+    }
+
+    fn remember(&mut self, name: &PublishName) -> QueryResult<()> {
+        diesel::insert_into(log_publishes::table)
+            .values((
+                log_publishes::publisher.eq(&*name.publisher),
+                log_publishes::publish_id.eq(&*name.id),
+                log_publishes::digest.eq(&name.digest[..]),
+                log_publishes::position.eq(to_db(self.head)),
+                log_publishes::stored_at.eq(self.now_ms),
+            ))
+            .execute(self.connection)?;
+        Ok(())
+    }
+
+    fn enter(&mut self, session: &PidKey, room: &RoomName, since: Option<Position>) -> QueryResult<Written> {
+        let row = (
+            session_rooms::session.eq(session.to_string()),
+            session_rooms::room.eq(room.as_str()),
+            session_rooms::entered_at.eq(to_db(self.head)),
+            session_rooms::since.eq(to_db(since.unwrap_or(self.head))),
+            session_rooms::seen_at.eq(self.now_ms),
+        );
+        let insert = diesel::insert_into(session_rooms::table).values(row);
+        if since.is_some() {
+            insert
+                .on_conflict((session_rooms::session, session_rooms::room))
+                .do_update()
+                .set((
+                    session_rooms::entered_at.eq(excluded(session_rooms::entered_at)),
+                    session_rooms::since.eq(excluded(session_rooms::since)),
+                ))
+                .execute(self.connection)?;
+        } else {
+            insert.on_conflict_do_nothing().execute(self.connection)?;
+        }
+        Ok(Written::Noted)
+    }
+
+    fn leave(&mut self, session: &PidKey, room: &RoomName) -> QueryResult<Written> {
+        diesel::delete(session_rooms::table.find((session.to_string(), room.as_str()))).execute(self.connection)?;
+        Ok(Written::Noted)
+    }
+
+    fn seen(&mut self, session: &PidKey, own_room: Option<&RoomName>) -> QueryResult<Written> {
+        if let Some(room) = own_room {
+            let began_at = to_db(session.began_at);
+            diesel::insert_into(session_rooms::table)
+                .values((
+                    session_rooms::session.eq(session.to_string()),
+                    session_rooms::room.eq(room.as_str()),
+                    session_rooms::entered_at.eq(began_at),
+                    session_rooms::since.eq(began_at),
+                    session_rooms::seen_at.eq(self.now_ms),
+                ))
+                .on_conflict_do_nothing()
+                .execute(self.connection)?;
+        }
+        let own = session_rooms::session.eq(session.to_string());
+        diesel::update(session_rooms::table.filter(own))
+            .set(session_rooms::seen_at.eq(self.now_ms))
+            .execute(self.connection)?;
+        Ok(Written::Noted)
+    }
+}
