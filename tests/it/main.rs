@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_input;
+mod biscuits;
 mod configuration;
 mod demo;
 mod events;
