@@ -3,16 +3,17 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients chromium bench schema
+.PHONY: help run test lint web clients client-library chromium bench bench-curves bench-artillery bench-pieces bench-peers redis schema
 
 help: ## What can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: web ## The demo restaurant, on the embedded database
 	cargo run --release -- serve --demo
 
-test: web clients chromium ## Every test
+test: web clients client-library chromium ## Every test
 	cd web && npm run --silent check && npm test --silent
+	cd clients && npm run --silent check && npm test --silent
 ifeq ($(NEXTEST),yes)
 	cargo nextest run
 else
@@ -23,10 +24,11 @@ lint: web ## Formatting, clippy and documentation, warnings forbidden
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --quiet
+	cd bench && cargo fmt --check && cargo clippy --all-targets -- -D warnings
 
 web: web/dist/kitchen.html ## The pages
 
-WEB_SOURCES := $(shell find web/src -type f) web/build.mjs web/tsconfig.json
+WEB_SOURCES := $(shell find web/src -type f) clients/src/lib/realtime/events.ts web/build.mjs web/tsconfig.json
 
 web/node_modules/.stamp: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund --loglevel=error
@@ -38,15 +40,58 @@ web/dist/kitchen.html: web/node_modules/.stamp $(WEB_SOURCES)
 clients: ## The clients that the tests use
 	tests/clients/setup.sh
 
+client-library: clients/dist-harness/page.js ## What the tests of clients/ need
+
+CLIENT_SOURCES := $(shell find clients/src clients/harness clients/test/fakes -type f) clients/build.mjs tests/clients/jsonlines.mjs
+
+clients/dist-harness/page.js: clients/node_modules/.stamp $(CLIENT_SOURCES)
+	cd clients && node build.mjs --harness
+
+clients/node_modules/.stamp: clients/package-lock.json
+	cd clients && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
 chromium:
 	@command -v chromium >/dev/null || { echo "installing Chromium"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; }
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-bench: ## Measures it beside its peers and writes bench/RESULTS.md; takes some minutes
+# All of them by default: make bench SHAPES=A,B ROUNDS=1 SERVERS=expeditor,floor OUTPUT=trial.md
+ROUNDS ?= 3
+SHAPES ?= A,B,C,D,E,F,G,P
+SERVERS ?= expeditor,node,bun,bare,floor
+OUTPUT ?= RESULTS.md
+CURVES ?= latency,memory,growth
+# Divides the phases of the specification's load test, 8 minutes in all.
+SHORTER ?= 1
+BENCH = cd bench && cargo run --release --quiet --
+
+bench: bench-peers redis ## Measures it beside its peers and writes bench/RESULTS.md; takes half an hour
+	$(BENCH) shapes --rounds $(ROUNDS) --shapes $(SHAPES) --servers $(SERVERS) --output $(OUTPUT)
+
+bench-curves: bench-peers ## How latency, memory and cost grow: bench/plots/
+	$(BENCH) curves --rounds $(ROUNDS) --curves $(CURVES) --servers $(SERVERS)
+
+bench-artillery: bench/artillery/node_modules/.stamp ## The specification's load test: bench/artillery/RESULTS.md
 	cargo build --release
-	cd bench/peers && npm ci --no-audit --no-fund --loglevel=error
-	cd bench && cargo run --release
+	$(BENCH) artillery --shorter $(SHORTER)
+
+bench-pieces: ## Event parsing, policy, outbox and fan-out, each alone
+	cd bench && cargo bench
+
+bench-peers: bench/peers/node_modules/.stamp
+	cargo build --release
+
+# Nothing is fetched or reported by what is installed here.
+bench/artillery/node_modules/.stamp: export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
+bench/artillery/node_modules/.stamp: export PUPPETEER_SKIP_DOWNLOAD = 1
+bench/artillery/node_modules/.stamp: export ARTILLERY_DISABLE_TELEMETRY = true
+bench/%/node_modules/.stamp: bench/%/package-lock.json
+	cd bench/$* && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+redis:
+	@command -v redis-server >/dev/null || { echo "installing Redis"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq redis-server; }
 
 schema: ## src/schema.rs from the migrations; needs diesel_cli with its sqlite feature
 	rm -f target/schema.db

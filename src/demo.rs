@@ -21,6 +21,8 @@ const SECRET_FILE: &str = "expeditor-demo.secret";
 const VENUE: &str = "cvenuebistro00000000000001";
 const CHEF: &str = "cuserchef00000000000000003";
 const SERVER: &str = "cuserserver000000000000002";
+const GUEST: &str = "cuserguest0000000000000005";
+const GUESTS_TAB: &str = "ctabbistro0000000000000001";
 
 /// Completes the configuration: a database and secrets of the demo's own, where none are given.
 ///
@@ -76,11 +78,16 @@ pub fn seed(path: &Path) -> anyhow::Result<()> {
 /// Where a token cannot be signed.
 pub fn links(config: &Config, port: u16) -> anyhow::Result<Vec<(&'static str, String)>> {
     let secret = config.auth.user_secret.as_ref().context("the demo has a secret")?;
-    let page = |page: &str, user: &str| {
+    let page = |page: &str, user: &str, subject: &str| {
         let token = token(secret, user)?;
-        anyhow::Ok(format!("http://localhost:{port}/demo/{page}.html#token={token}&venue={VENUE}"))
+        anyhow::Ok(format!("http://localhost:{port}/demo/{page}.html#token={token}&{subject}"))
     };
-    Ok(vec![("Kitchen display", page("kitchen", CHEF)?), ("POS terminal", page("pos", SERVER)?)])
+    let venue = format!("venue={VENUE}");
+    Ok(vec![
+        ("Kitchen display", page("kitchen", CHEF, &venue)?),
+        ("POS terminal", page("pos", SERVER, &venue)?),
+        ("Guest's tab", page("guest", GUEST, &format!("tab={GUESTS_TAB}"))?),
+    ])
 }
 
 fn token(secret: &SecretString, user: &str) -> anyhow::Result<String> {

@@ -2,14 +2,16 @@
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
+const pages = ['kitchen', 'pos', 'guest'];
 const shared = { bundle: true, jsx: 'automatic', jsxImportSource: 'preact', logLevel: 'warning' };
 
 if (process.argv.includes('--tests')) {
   rmSync('dist-tests', { recursive: true, force: true });
   await build({
     ...shared,
-    entryPoints: ['src/shared/tickets.test.ts'],
+    entryPoints: ['src/shared/tickets.test.ts', 'src/kitchen/display.test.ts', 'src/guest/tab.test.ts'],
     outdir: 'dist-tests',
+    entryNames: '[name]',
     outExtension: { '.js': '.mjs' },
     format: 'esm',
     platform: 'node',
@@ -19,12 +21,12 @@ if (process.argv.includes('--tests')) {
   mkdirSync('dist');
   await build({
     ...shared,
-    entryPoints: ['src/kitchen/kitchen.tsx', 'src/pos/pos.tsx'],
+    entryPoints: pages.map((page) => `src/${page}/${page}.tsx`),
     entryNames: '[name]',
     outdir: 'dist/assets',
     format: 'esm',
     target: 'es2022',
     minify: true,
   });
-  for (const page of ['kitchen', 'pos']) cpSync(`src/${page}/${page}.html`, `dist/${page}.html`);
+  for (const page of pages) cpSync(`src/${page}/${page}.html`, `dist/${page}.html`);
 }

@@ -2,12 +2,14 @@
 //! frames, one `write` for each delivery. The least that the kernel asks without batching.
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
+
+use crate::frame;
 
 struct Client {
     stream: TcpStream,
@@ -16,6 +18,10 @@ struct Client {
 }
 
 const LISTENER: Token = Token(usize::MAX);
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+const OPEN: &[u8] = br#"0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":60000}"#;
+/// The length of a tab's id in the benchmark.
+const TAB: usize = 14;
 
 pub fn serve(port: u16) -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
@@ -36,16 +42,10 @@ pub fn serve(port: u16) -> anyhow::Result<()> {
                 continue;
             }
             let index = event.token().0;
-            loop {
-                match clients[index].stream.read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(count) => {
-                        clients[index].input.extend_from_slice(&buffer[..count]);
-                        serve_client(index, &mut clients, &mut rooms);
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(_) => break,
-                }
+            // A client that is gone, or has nothing more to say, ends the loop alike.
+            while let Ok(count @ 1..) = clients[index].stream.read(&mut buffer) {
+                clients[index].input.extend_from_slice(&buffer[..count]);
+                serve_client(index, &mut clients, &mut rooms);
             }
         }
     }
@@ -56,29 +56,24 @@ fn serve_client(index: usize, clients: &mut Slab<Client>, rooms: &mut HashMap<St
     if !clients[index].upgraded {
         if input.windows(4).any(|window| window == b"\r\n\r\n") {
             clients[index].upgraded = true;
-            // The load generator's key is always the same, and it does not check the answer.
-            send_raw(
-                &mut clients[index],
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-            );
-            send_raw(
-                &mut clients[index],
-                &text(br#"0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":60000}"#),
-            );
+            // The load generator does not check the answer to its key.
+            send(&mut clients[index], SWITCHING);
+            send(&mut clients[index], &text(OPEN));
             input.clear();
         }
         clients[index].input = input;
         return;
     }
     let mut at = 0;
-    while let Some((start, end)) = masked(&input[at..]) {
+    while let Some((start, end)) = frame::split(&input[at..]) {
         let payload = &input[at + start..at + end];
         if payload.starts_with(b"40") {
-            send_raw(&mut clients[index], &text(br#"40{"sid":"x"}"#));
+            send(&mut clients[index], &text(br#"40{"sid":"x"}"#));
         } else if payload.starts_with(b"420") {
-            let tab = String::from_utf8_lossy(&payload[payload.len() - 17..payload.len() - 3]).into_owned();
+            let end = payload.len() - br#""}]"#.len();
+            let tab = String::from_utf8_lossy(&payload[end - TAB..end]).into_owned();
             rooms.entry(tab).or_default().push(index);
-            send_raw(&mut clients[index], &text(br#"430[{"ok":true}]"#));
+            send(&mut clients[index], &text(br#"430[{"ok":true}]"#));
         } else if payload.starts_with(b"42[") {
             publish(payload, clients, rooms);
         }
@@ -90,38 +85,22 @@ fn serve_client(index: usize, clients: &mut Slab<Client>, rooms: &mut HashMap<St
 
 fn publish(payload: &[u8], clients: &mut Slab<Client>, rooms: &HashMap<String, Vec<usize>>) {
     let prefix = br#"42["broadcast",{"room":"tab:"#.len();
-    let tab = String::from_utf8_lossy(&payload[prefix..prefix + 14]);
-    let body_at = prefix + 14 + br#"","event":"kitchen:new-order","payload":"#.len();
+    let tab = String::from_utf8_lossy(&payload[prefix..prefix + TAB]);
+    let body_at = prefix + TAB + br#"","event":"kitchen:new-order","payload":"#.len();
     let body = &payload[body_at..payload.len() - 2];
     let frame = text(&[br#"42["kitchen:new-order","#, body, b"]"].concat());
     for index in rooms.get(&*tab).into_iter().flatten() {
-        send_raw(&mut clients[*index], &frame);
+        send(&mut clients[*index], &frame);
     }
 }
 
-fn send_raw(client: &mut Client, bytes: &[u8]) {
+fn send(client: &mut Client, bytes: &[u8]) {
     // A socket that is full loses it: the floor is no server.
-    client.stream.write(bytes).ok();
+    let _taken = client.stream.write(bytes);
 }
 
 fn text(payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x81];
-    if payload.len() < 126 {
-        frame.push(payload.len() as u8);
-    } else {
-        frame.push(126);
-        frame.extend_from_slice(&(payload.len() as u16).to_be_bytes());
-    }
-    frame.extend_from_slice(payload);
-    frame
-}
-
-/// The load generator masks with zeros, so the payload stands as it is.
-fn masked(bytes: &[u8]) -> Option<(usize, usize)> {
-    let (header, length) = match bytes.get(1)? & 0x7F {
-        126 => (4, u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?) as usize),
-        length => (2, length as usize),
-    };
-    let start = header + 4;
-    (start + length <= bytes.len()).then_some((start, start + length))
+    let mut bytes = Vec::with_capacity(payload.len() + 10);
+    frame::push_text(&mut bytes, payload);
+    bytes
 }

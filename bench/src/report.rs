@@ -3,63 +3,87 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::shapes::{ALL, Measured};
+use crate::measure::Figures;
+use crate::shapes::ALL;
 
-type Figure = (&'static str, fn(&Measured) -> Option<f64>);
+pub struct Measured {
+    pub shape: char,
+    pub server: &'static str,
+    /// The figures, or why there are none.
+    pub outcome: Result<Figures, String>,
+}
 
-const FIGURES: [Figure; 9] = [
-    ("deliveries/s", |measured| measured.deliveries_per_s),
-    ("server µs per delivery", |measured| measured.us_per_delivery),
-    ("p50 ms", |measured| measured.p50_ms),
-    ("p99 ms", |measured| measured.p99_ms),
-    ("lost", |measured| measured.lost.map(|lost| lost as f64)),
-    ("out of order", |measured| measured.out_of_order.map(|count| count as f64)),
-    ("KiB each", |measured| measured.kib_each),
-    ("connects and joins/s", |measured| measured.joins_per_s),
-    ("server µs each", |measured| measured.us_per_join),
-];
+pub fn write(path: &Path, measured: &[Measured], rounds: usize) -> anyhow::Result<()> {
+    std::fs::write(path, table(measured, rounds)?)?;
+    Ok(())
+}
 
-pub fn write(path: &Path, measured: &[Measured]) -> anyhow::Result<()> {
-    let mut servers: Vec<&str> = Vec::new();
-    for result in measured {
-        if !servers.contains(&result.server.as_str()) {
-            servers.push(&result.server);
-        }
-    }
-    let mut text = String::from(
-        "# Results\n\nMade by `make bench`: every server in turn, interleaved, in one run on one machine, the load\n\
-         generator beside the server. Medians, and in brackets the range. Node and Bun answer database look-ups from\n\
-         memory; expeditor reads its SQLite file. No setting is on for the benchmark that is not on by default.\n\n",
+fn table(measured: &[Measured], rounds: usize) -> anyhow::Result<String> {
+    let servers: Vec<&str> = crate::process::ALL
+        .into_iter()
+        .filter(|server| measured.iter().any(|result| result.server == *server))
+        .collect();
+    let mut text = format!(
+        "# Results\n\nMade by `make bench`: every server in turn, interleaved, {rounds} rounds in one run on one machine\n\
+         ({}), the load generator beside the server. Medians, and in brackets the range. Node, Bun and\n\
+         bare socketioxide answer database look-ups from memory; expeditor reads its SQLite file. No setting is on for\n\
+         the benchmark that is not on by default.\n\n",
+        machine()
     );
     writeln!(text, "| shape | {} |", servers.join(" | "))?;
     writeln!(text, "| --- |{}", " --- |".repeat(servers.len()))?;
     for shape in &ALL {
-        for (name, figure) in FIGURES {
-            let cell = |server: &&str| {
-                let of_server =
-                    measured.iter().filter(|result| result.shape == shape.letter && result.server == *server);
-                summary(of_server.filter_map(figure).collect())
-            };
-            let cells: Vec<String> = servers.iter().map(cell).collect();
-            if cells.iter().any(|cell| !cell.is_empty()) {
-                writeln!(text, "| **{}** {}: {name} | {} |", shape.letter, shape.what, cells.join(" | "))?;
-            }
+        let of_shape: Vec<&Measured> = measured.iter().filter(|result| result.shape == shape.letter).collect();
+        for name in names(&of_shape) {
+            let cells: Vec<String> = servers.iter().map(|server| cell(&of_shape, server, name)).collect();
+            writeln!(text, "| **{}** {}: {name} | {} |", shape.letter, shape.what, cells.join(" | "))?;
         }
     }
-    std::fs::write(path, text)?;
-    Ok(())
+    let failures: Vec<String> = measured
+        .iter()
+        .filter_map(|result| Some((result, result.outcome.as_ref().err()?)))
+        .map(|(result, why)| format!("- **{}** {}: {why}\n", result.shape, result.server))
+        .collect();
+    if !failures.is_empty() {
+        write!(text, "\nWithout a figure, each in one round:\n{}", failures.concat())?;
+    }
+    Ok(text)
+}
+
+/// The figures' names, in the order in which they first come.
+fn names(measured: &[&Measured]) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for (name, _) in measured.iter().filter_map(|result| result.outcome.as_ref().ok()).flatten() {
+        if !names.contains(name) {
+            names.push(*name);
+        }
+    }
+    names
+}
+
+fn cell(measured: &[&Measured], server: &str, name: &str) -> String {
+    let of_server = measured.iter().filter(|result| result.server == server);
+    let figures = of_server.filter_map(|result| result.outcome.as_ref().ok()).flatten();
+    summary(figures.filter(|(other, _)| *other == name).map(|(_, value)| *value).collect())
+}
+
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel = kernel.trim().split('-').next().unwrap_or_default().to_owned();
+    format!("{cores} cores, Linux {kernel}")
 }
 
 fn summary(mut values: Vec<f64>) -> String {
     values.sort_by(f64::total_cmp);
     match (values.first(), values.get(values.len() / 2), values.last()) {
-        (Some(low), Some(median), Some(high)) if low == high => number(*median),
+        (Some(low), Some(median), Some(high)) if low >= high => number(*median),
         (Some(low), Some(median), Some(high)) => format!("{} ({}–{})", number(*median), number(*low), number(*high)),
         _ => String::new(),
     }
 }
 
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value >= 1000.0 {
         let whole = format!("{value:.0}");
         let head = whole.len() % 3;
@@ -73,5 +97,24 @@ fn number(value: f64) -> String {
         format!("{value:.0}")
     } else {
         format!("{value:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_medians_and_ranges_and_a_failure_its_reason() {
+        let of = |server, outcome| Measured { shape: 'A', server, outcome };
+        let measured = [
+            of("expeditor", Ok(vec![("deliveries/s", 1_234_567.0)])),
+            of("expeditor", Ok(vec![("deliveries/s", 2_000.0)])),
+            of("expeditor", Ok(vec![("deliveries/s", 3_000.0)])),
+            of("bare", Err("closed".to_owned())),
+        ];
+        let text = table(&measured, 3).unwrap();
+        assert!(text.contains("deliveries/s | 3,000 (2,000–1,234,567) |  |"), "{text}");
+        assert!(text.contains("- **A** bare: closed"), "{text}");
     }
 }

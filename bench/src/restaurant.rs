@@ -1,4 +1,5 @@
-//! The restaurant that is measured: ten thousand users of one venue, and a thousand tabs.
+//! The restaurant that is measured: ten thousand users of one venue, all of whom run it
+//! (so that each may enter its kitchen too), and a thousand tabs.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,6 +10,7 @@ use tempfile::TempDir;
 
 pub const USER_SECRET: &str = "bench-user-secret-of-more-than-32-bytes";
 pub const SERVER_SECRET: &str = "bench-server-secret-of-more-than-32-bytes";
+pub const VENUE: &str = "cvenuebench0000000000001";
 pub const MAX_CLIENTS: usize = 10_000;
 pub const MAX_ROOMS: usize = 1_000;
 
@@ -45,20 +47,19 @@ impl Restaurant {
             return Ok(());
         }
         let transaction = connection.transaction()?;
-        transaction
-            .execute("INSERT INTO venues (id, name, slug) VALUES ('cvenuebench0000000000001', 'Bench', 'bench')", [])?;
+        transaction.execute("INSERT INTO venues (id, name, slug) VALUES (?1, 'Bench', 'bench')", [VENUE])?;
         for index in 0..MAX_CLIENTS {
             let id = user(index);
             transaction.execute("INSERT INTO users (id, role) VALUES (?1, 'SERVER')", [&id])?;
             transaction.execute(
-                "INSERT INTO venue_staff (id, venue_id, user_id, role) VALUES (?1, 'cvenuebench0000000000001', ?2, 'SERVER')",
-                [&format!("cstaff{index:08}"), &id],
+                "INSERT INTO venue_staff (id, venue_id, user_id, role) VALUES (?1, ?2, ?3, 'MANAGER')",
+                [&format!("cstaff{index:08}"), VENUE, &id],
             )?;
         }
         for index in 0..MAX_ROOMS {
             transaction.execute(
-                "INSERT INTO tabs (id, venue_id, server_id, tab_number, status) VALUES (?1, 'cvenuebench0000000000001', ?2, ?3, 'OPEN')",
-                (tab(index), user(0), i64::try_from(index)?),
+                "INSERT INTO tabs (id, venue_id, server_id, tab_number, status) VALUES (?1, ?2, ?3, ?4, 'OPEN')",
+                (tab(index), VENUE, user(0), i64::try_from(index)?),
             )?;
         }
         transaction.commit()?;

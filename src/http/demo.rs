@@ -1,6 +1,8 @@
 //! The demo's stand-in for the restaurant application's backend: what its pages read,
 //! and `POST /demo/orders`, which inserts the rows and publishes the events.
 
+mod tab;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -28,6 +30,7 @@ pub struct Demo {
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .route("/demo/state", web::get().to(state))
+        .route("/demo/tab", web::get().to(tab::show))
         .route("/demo/orders", web::post().to(order))
         .route("/", web::get().to(index))
         .route("/demo/{path:.*}", web::get().to(page));
@@ -87,12 +90,15 @@ impl Demo {
         }
     }
 
-    /// Whoever may be in the venue's room may see and do here what is the venue's.
+    /// Whoever may be in a room may see here what the room is about.
+    fn check_room(&self, identity: &Identity, room: &RoomName, place: Place) -> Result<(), Refusal> {
+        let verdict = self.services.policy.decide(identity, &Question::enter(room, place), SystemTime::now());
+        verdict.map_err(|_| policy::denied(room.kind()))
+    }
+
     fn check_venue(&self, identity: &Identity, venue: &Cuid) -> Result<(), Refusal> {
         let room = RoomName::venue(venue);
-        let question = Question::enter(&room, Place::named(&room));
-        let verdict = self.services.policy.decide(identity, &question, SystemTime::now());
-        verdict.map_err(|_| policy::VENUE_DENIED)
+        self.check_room(identity, &room, Place::named(&room))
     }
 
     async fn state(&self, request: &HttpRequest, venue: &str) -> Result<Value, Failure> {

@@ -1,7 +1,7 @@
 //! The bytes that wait for one websocket. Two sources write here, whole frames at a
 //! time: the websocket library (the ordinary way) and the lane.
 
-use super::frame;
+use super::{buffers, frame};
 
 /// What of the lane may be written now.
 #[derive(Debug)]
@@ -47,8 +47,6 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Capacity that an empty outbox may keep: an idle connection should cost nothing.
-    const KEPT_CAPACITY: usize = 4096;
     /// With as much waiting, room events are refused: the session reads them from the log later.
     const HIGH: usize = 256 * 1024;
     /// The same while very much waits for all connections together.
@@ -116,7 +114,7 @@ impl Outbox {
         match &mut self.lane {
             Lane::Closed => {}
             Lane::Holding(held) if held.len() + pending + length <= self.bound => write(held),
-            Lane::Open if pending + length <= self.bound => write(&mut self.bytes),
+            Lane::Open if pending + length <= self.bound => write(self.buffer()),
             _ => return Err(Full),
         }
         Ok(())
@@ -135,9 +133,9 @@ impl Outbox {
             let (start, end) = frame::split(frames).unwrap_or((0, frames.len()));
             let (one, rest) = frames.split_at(end);
             if let Some(connect) = self.connect_with_pid(&one[start..]) {
-                frame::push_text(&mut self.bytes, &[connect.as_bytes()]);
+                frame::push_text(self.buffer(), &[connect.as_bytes()]);
             } else {
-                self.bytes.extend_from_slice(one);
+                self.buffer().extend_from_slice(one);
             }
             self.after_ordinary(&one[start..]);
             frames = rest;
@@ -147,7 +145,7 @@ impl Outbox {
 
     /// Takes bytes that are no frames: the answer to the websocket's handshake.
     pub fn push_raw(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.buffer().extend_from_slice(bytes);
     }
 
     /// socketioxide's CONNECT has no `pid`, by which a client has its session back.
@@ -161,7 +159,7 @@ impl Outbox {
         if packet.starts_with(CONNECT) {
             if let Lane::Holding(held) = &mut self.lane {
                 let held = std::mem::take(held);
-                self.bytes.extend_from_slice(&held);
+                self.buffer().extend_from_slice(&held);
                 self.lane = Lane::Open;
             }
         } else if packet == b"41" {
@@ -182,8 +180,16 @@ impl Outbox {
         if !self.closing {
             self.closing = true;
             self.lane = Lane::Closed;
-            self.bytes.extend_from_slice(&frame::GOING_AWAY);
+            self.buffer().extend_from_slice(&frame::GOING_AWAY);
         }
+    }
+
+    /// Where what comes next is put.
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = buffers::take();
+        }
+        &mut self.bytes
     }
 
     pub fn is_closing(&self) -> bool {
@@ -200,10 +206,7 @@ impl Outbox {
         self.written += count;
         if self.written == self.bytes.len() {
             self.written = 0;
-            self.bytes.clear();
-            if self.bytes.capacity() > Self::KEPT_CAPACITY {
-                self.bytes = Vec::new();
-            }
+            buffers::give(std::mem::take(&mut self.bytes));
         } else if self.written > self.bound / 2 {
             self.bytes.drain(..self.written);
             self.written = 0;

@@ -11,6 +11,7 @@ pub mod log;
 pub mod migrations;
 mod queries;
 mod revocations;
+mod sheet;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use connection::{Connection, Pool};
 use loader::Loader;
 use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Write};
 pub use queries::{NewItem, OrderItem, OrderRow, StoredItem, TabRow};
+pub use sheet::{SheetItem, SheetTab, TabSheet};
 
 /// Why the database gave no answer. Its text is for the log, never for a client.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -1,4 +1,5 @@
 // A real Chromium, page by page.
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { Failure, serve } from './jsonlines.mjs';
@@ -10,6 +11,8 @@ const browser = await chromium.launch({
     '--no-sandbox',
     '--disable-gpu',
     '--disable-quic',
+    // A page that no server sent (`script` below) counts as one from afar, which may not reach this machine.
+    '--disable-features=LocalNetworkAccessChecks',
     '--no-first-run',
     '--disable-background-networking',
     '--disable-component-update',
@@ -29,15 +32,28 @@ function view(name) {
   return page(name).view;
 }
 
-async function open({ page: name, url, width = 1280, height = 800 }) {
+// With `script`, the address has a page of that script alone, without any server behind it.
+async function open({ page: name, url, script, width = 1280, height = 800 }) {
   if (pages.has(name)) await close({ page: name });
   const context = await browser.newContext({ viewport: { width, height } });
   const opened = await context.newPage();
-  const errors = [];
+  const [errors, pageErrors] = [[], []];
   opened.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-  opened.on('pageerror', (error) => errors.push(String(error)));
-  pages.set(name, { context, view: opened, errors });
+  opened.on('pageerror', (error) => {
+    errors.push(String(error));
+    pageErrors.push(String(error));
+  });
+  pages.set(name, { context, view: opened, errors, pageErrors });
+  if (script) {
+    const body = `<!doctype html><meta charset="utf-8"><body><div id="page"></div><script type="module">${await scriptText(script)}</script>`;
+    await opened.route(url.split('#')[0], (route) => route.fulfill({ contentType: 'text/html', body }));
+  }
   await opened.goto(url);
+}
+
+// An end tag inside a string would end the script.
+async function scriptText(path) {
+  return (await readFile(path, 'utf8')).replaceAll('</script', '<\\/script');
 }
 
 async function close({ page: name }) {
@@ -63,6 +79,7 @@ async function waitFor({ page: name, selector, state = 'visible', count, timeout
 
 const operations = {
   open,
+  goto: async ({ page: name, url }) => void (await view(name).goto(url)),
   waitFor,
   click: async ({ page: name, selector }) => void (await view(name).click(selector)),
   fill: async ({ page: name, selector, text }) => void (await view(name).fill(selector, text)),
@@ -72,9 +89,12 @@ const operations = {
   }),
   count: async ({ page: name, selector }) => ({ count: await view(name).locator(selector).count() }),
   evaluate: async ({ page: name, script }) => ({ value: await view(name).evaluate(script) }),
+  waitUntil: async ({ page: name, script, timeoutMs = 30_000 }) =>
+    void (await view(name).waitForFunction(script, undefined, { timeout: timeoutMs })),
   offline: async ({ page: name, offline }) => void (await page(name).context.setOffline(offline)),
   screenshot: async ({ page: name, path }) => void (await view(name).screenshot({ path })),
-  errors: ({ page: name }) => ({ errors: page(name).errors }),
+  // A lost connection is an error on the console, but none of the page's.
+  errors: ({ page: name }) => ({ errors: page(name).errors, pageErrors: page(name).pageErrors }),
   close,
 };
 

@@ -5,6 +5,7 @@ mod support;
 
 mod bad_input;
 mod biscuits;
+mod client_library;
 mod configuration;
 mod demo;
 mod events;

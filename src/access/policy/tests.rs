@@ -279,6 +279,24 @@ fn a_decision_is_kept_as_long_as_its_facts_are() {
     assert!(!decisions.may_publish_still(&backend, &room));
 }
 
+proptest::proptest! {
+    /// Whatever a user is called and wherever they work: no kitchen but their own, and never a publish.
+    #[test]
+    fn no_name_opens_a_door(id in "[^\\s\\p{Cc}]{1,40}", venue in "c[a-z0-9\"(),;]{8,20}", role in 0usize..12) {
+        let Some((id, venue)) = UserId::parse(&id).zip(Cuid::parse(&venue)) else { return Ok(()) };
+        let role = StaffRole::ALL[role];
+        let identity = Identity::User(Arc::new(UserFacts { id: id.clone(), staff: vec![(venue.clone(), role)] }));
+        let policy = policy();
+        let ask = |question: Question| policy.decide(&identity, &question, UNIX_EPOCH);
+        let (own, other) = (RoomName::venue(&venue), RoomName::venue(&cuid(THERE)));
+        proptest::prop_assert!(ask(Question::enter(&own, Place::named(&own))).is_ok());
+        proptest::prop_assert!(venue.as_str() == THERE || ask(Question::enter(&other, Place::named(&other))).is_err());
+        proptest::prop_assert!(ask(Question::publish(&own, Place::named(&own))).is_err());
+        let room = RoomName::user(&id);
+        proptest::prop_assert!(ask(Question::enter(&room, Place::named(&room))).is_ok());
+    }
+}
+
 /// `cargo test --release --lib cost -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]

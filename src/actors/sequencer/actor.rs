@@ -159,7 +159,7 @@ impl Sequencer {
             Ok((committed, foreign))
         };
         ctx.spawn(committing.into_actor(self).map(Self::committed));
-        let patience = ctx.run_later(Self::PATIENCE, |sequencer, ctx| sequencer.lose_patience(ctx));
+        let patience = ctx.run_later(Self::PATIENCE, Self::lose_patience);
         self.in_flight = Some(InFlight { slots, began: Instant::now(), patience });
     }
 
@@ -211,14 +211,16 @@ impl Sequencer {
 /// What another process wrote to the same log before this batch. The batch is stored, so this is asked until it is answered.
 async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
     const AGAIN: Duration = Duration::from_millis(200);
-    while before > head {
+    if before <= head {
+        return Vec::new();
+    }
+    loop {
         match store.read_between(head, before).await {
             Ok(events) => return events,
             Err(error) => tracing::warn!(%error, "another instance's events cannot be read yet"),
         }
         tokio::time::sleep(AGAIN).await;
     }
-    Vec::new()
 }
 
 pub(super) fn logged(event: StoredEvent, log: LogId) -> Logged {

@@ -183,22 +183,17 @@ impl Session {
         if !from_log {
             return self.state.entered(&room, at);
         }
-        match &self.came_back {
-            Some(recovery) => {
-                let head = recovery.head;
-                self.arriving = self.arriving.saturating_sub(1);
-                if self.arriving == 0 {
-                    self.came_back = None;
-                    let cursor = Cursor::all(self.services.view.log, head, self.state.starts(0));
-                    self.read_from(cursor, ctx);
-                }
-            }
+        let Some(head) = self.came_back.as_ref().map(|recovery| recovery.head) else {
             // Something came to its own room while it connected.
-            None => {
-                let began_at = self.pid.began_at;
-                self.state.entered(&room, began_at);
-                self.read_from(Cursor::all(self.services.view.log, began_at, vec![(room, began_at)]), ctx);
-            }
+            let began_at = self.pid.began_at;
+            self.state.entered(&room, began_at);
+            return self.read_from(Cursor::all(self.services.view.log, began_at, vec![(room, began_at)]), ctx);
+        };
+        self.arriving = self.arriving.saturating_sub(1);
+        if self.arriving == 0 {
+            self.came_back = None;
+            let cursor = Cursor::all(self.services.view.log, head, self.state.starts(0));
+            self.read_from(cursor, ctx);
         }
     }
 

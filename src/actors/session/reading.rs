@@ -135,7 +135,6 @@ impl Session {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` wants it")]
 fn stopped(error: MailboxError) -> StoreError {
     StoreError::Connection(error.to_string())
 }

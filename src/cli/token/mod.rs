@@ -117,14 +117,10 @@ fn keygen(id: Option<u32>) {
 
 impl TokenArgument {
     fn read(self) -> anyhow::Result<UnverifiedBiscuit> {
-        let text = match self.token {
-            Some(text) => text,
-            None => {
-                let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).context("no token on standard input")?;
-                text
-            }
-        };
+        let mut text = self.token.unwrap_or_default();
+        if text.is_empty() {
+            std::io::stdin().read_to_string(&mut text).context("no token on standard input")?;
+        }
         UnverifiedBiscuit::from_base64(text.trim()).map_err(|_| anyhow::anyhow!("this is no biscuit token"))
     }
 }
@@ -170,22 +166,19 @@ impl Mint {
 
 impl Revoke {
     fn run(self) -> anyhow::Result<()> {
-        let id = match self.id {
-            Some(id) => RevocationId::parse(&id).context("--id: it takes a revocation id as `inspect` shows it")?,
-            None => {
-                let ids = self.token.read()?.revocation_identifiers();
-                let id = if self.family { ids.first() } else { ids.last() };
-                RevocationId::of(id.context("this is no biscuit token")?)
-            }
+        let id = if let Some(id) = self.id {
+            RevocationId::parse(&id).context("--id: it takes a revocation id as `inspect` shows it")?
+        } else {
+            let ids = self.token.read()?.revocation_identifiers();
+            let id = if self.family { ids.first() } else { ids.last() };
+            RevocationId::of(id.context("this is no biscuit token")?)
         };
         let config = Config::from_env()?;
         let store =
             Store::open(&config.database, &config.log).context("DATABASE_URL: the database cannot be opened")?;
         let revoked = store.block_on(store.revoke(&id, self.reason));
-        match revoked.context("not revoked; `expeditor migrate` brings a database up to date")? {
-            true => println!("revoked {id}"),
-            false => println!("was revoked before: {id}"),
-        }
+        let is_new = revoked.context("not revoked; `expeditor migrate` brings a database up to date")?;
+        println!("{} {id}", if is_new { "revoked" } else { "was revoked before:" });
         Ok(())
     }
 }

@@ -57,6 +57,11 @@ impl Driver {
         Self::start(Command::new("node").arg(folder().join("mint.mjs")))
     }
 
+    /// `SocketEmitter` of `clients/`.
+    pub fn emitter() -> Self {
+        Self::start(Command::new("node").arg(client_library().join("emitter.mjs")))
+    }
+
     fn start(command: &mut Command) -> Self {
         let mut process = command
             .stdin(Stdio::piped())
@@ -152,6 +157,11 @@ impl Drop for Driver {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// Where `clients/` has built what the tests drive.
+pub fn client_library() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/dist-harness")
 }
 
 fn folder() -> std::path::PathBuf {

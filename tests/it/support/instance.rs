@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::people::{SERVER_SECRET, USER_SECRET};
 use super::wait::eventually;
 
-const RESTAURANTS: &str = include_str!("../../fixtures/restaurants.sql");
+pub const RESTAURANTS: &str = include_str!("../../fixtures/restaurants.sql");
 
 pub struct Instance {
     pub address: SocketAddr,

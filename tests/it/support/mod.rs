@@ -7,7 +7,7 @@ pub mod people;
 pub mod program;
 pub mod wait;
 
-pub use client::{Driver, event_args};
+pub use client::{Driver, client_library, event_args};
 pub use instance::Instance;
 pub use people::{SERVER_SECRET, USER_SECRET, token};
 pub use wait::eventually;

@@ -1,22 +1,20 @@
 import './kitchen.css';
 import { render } from 'preact';
 import { useEffect, useReducer, useState } from 'preact/hooks';
-import type { Socket } from 'socket.io-client';
 import { ConnectionBanner, ConnectionLight, NoCredentials } from '../shared/banner';
-import { ask, connect, credentials, fetchState, useConnectionState, type Credentials } from '../shared/connection';
-import { EMPTY, addOrder, replaceWith, update, type Kitchen } from '../shared/tickets';
-import type { Order, OrderUpdated, Tab } from '../shared/types';
+import { connect, credentials, read, useConnectionState, type Credentials, type RealtimeSocket } from '../shared/connection';
+import { stayIn } from '../shared/room';
+import { tabTitle } from '../shared/text';
+import type { Ticket } from '../shared/tickets';
+import type { KitchenOrders, NewOrder, Offset, OrderUpdated, Tab, VenueState } from '../shared/types';
+import { noticeText, reduce, type Display, type Notice } from './display';
+import { keep, kept } from './kept';
 import { ring, turnOff, turnOn } from './sound';
 import { TicketCard } from './ticket-card';
 
-type Change = { order: Order } | { update: OrderUpdated } | { snapshot: Order[] };
-
-function reduce(kitchen: Kitchen, change: Change): Kitchen {
-  const now = Date.now();
-  if ('order' in change) return addOrder(kitchen, change.order, now);
-  if ('update' in change) return update(kitchen, change.update);
-  return replaceWith(kitchen, change.snapshot, now);
-}
+/** Missed events come one after the other; this long without one, they are all there. */
+const QUIET_MS = 1000;
+const TOLD_MS = 15_000;
 
 function useClock(): number {
   const [now, setNow] = useState(Date.now);
@@ -27,47 +25,92 @@ function useClock(): number {
   return now;
 }
 
-/** The kitchen's tickets, kept up by events, and set right by a snapshot after every connect. */
-function useKitchen(socket: Socket, access: Credentials) {
-  const [kitchen, change] = useReducer(reduce, EMPTY);
-  const [tabs, setTabs] = useState<ReadonlyMap<string, Tab>>(new Map());
+/** The kitchen's tickets: from a snapshot, or from the page before this one, and kept up by events. */
+function useKitchen(socket: RealtimeSocket, venue: string) {
+  const [display, change] = useReducer(reduce, venue, kept);
   const [problem, setProblem] = useState('');
+  const latest = useLatest(display);
+
   useEffect(() => {
-    let attempt = 0;
-    const enter = async () => {
-      const mine = ++attempt;
-      const refused = await ask(socket, 'kitchen:join', { venueId: access.venue });
-      if (refused) return setProblem(refused.message);
-      try {
-        // Asked for once in the room: an order that the snapshot lacks comes as an event.
-        const { orders, tabs } = await fetchState(access);
-        if (mine !== attempt) return;
-        setTabs(new Map(tabs.map((tab) => [tab.id, tab])));
-        change({ snapshot: orders });
-        setProblem('');
-      } catch {
-        setProblem('The open tickets could not be read');
-        setTimeout(() => mine === attempt && socket.connected && void enter(), 3000);
-      }
+    const returned = (how: 'caught up' | 'anew') => {
+      setProblem('');
+      change({ returned: how });
     };
-    const ordered = (order: Order) => {
-      change({ order });
-      ring();
-    };
-    const updated = (next: OrderUpdated) => change({ update: next });
-    // These stay while the connection is away, so that nothing that comes with its return is missed.
-    socket.on('connect', enter);
+    const away = () => change({ away: true });
+    const ordered = (order: NewOrder, offset: Offset) => change({ order, offset });
+    const updated = (next: OrderUpdated, offset: Offset) => change({ update: next, offset });
+    const snapshot = (state: KitchenOrders) => change({ snapshot: state });
+    // These stay while the connection is away: what was missed comes as soon as it is back.
+    socket.on('disconnect', away);
     socket.on('kitchen:new-order', ordered);
     socket.on('kitchen:order-updated', updated);
-    if (socket.connected) void enter();
+    socket.on('kitchen:orders', snapshot);
+    const since = () => (latest().offset ? { venueId: venue, since: latest().offset } : { venueId: venue });
+    const leave = stayIn(socket, 'kitchen:join', since, {
+      caughtUp: () => returned('caught up'),
+      // `kitchen:orders` follows by itself.
+      anew: () => returned('anew'),
+      refused: ({ message }) => setProblem(message),
+    });
     return () => {
-      attempt += 1;
-      socket.off('connect', enter);
+      leave();
+      socket.off('disconnect', away);
       socket.off('kitchen:new-order', ordered);
       socket.off('kitchen:order-updated', updated);
+      socket.off('kitchen:orders', snapshot);
     };
-  }, [socket, access]);
-  return { kitchen, tabs, problem };
+  }, [socket, venue]);
+
+  useEffect(() => keep(venue, display), [venue, display.kitchen, display.offset]);
+  useEffect(() => {
+    if (display.rung > 0) ring();
+  }, [display.rung]);
+  useEffect(() => {
+    const phase = display.notice?.phase;
+    if (phase !== 'counting' && phase !== 'told') return;
+    const [over, ms] = phase === 'counting' ? (['counting', QUIET_MS] as const) : (['telling', TOLD_MS] as const);
+    const timer = setTimeout(() => change({ over }), ms);
+    return () => clearTimeout(timer);
+  }, [display.notice]);
+  return { ...display, problem };
+}
+
+/** For handlers that outlive the rendering that made them. */
+function useLatest(display: Display): () => Display {
+  const [holder] = useState({ display });
+  holder.display = display;
+  return () => holder.display;
+}
+
+/** The tables' names, which no event carries; read again where a ticket's tab is not known. */
+function useTitles({ token, venue }: Credentials, tickets: Ticket[]): (tabId: string) => string {
+  const [tabs, setTabs] = useState<ReadonlyMap<string, Tab>>(new Map());
+  const unknown = tickets.map(({ tabId }) => tabId).filter((tabId) => !tabs.has(tabId)).join();
+  useEffect(() => {
+    if (!unknown) return;
+    let over = false;
+    read<VenueState>(`/demo/state?venue=${encodeURIComponent(venue)}`, token)
+      .then((state) => !over && setTabs(new Map(state.tabs.map((tab) => [tab.id, tab]))))
+      // Until the next ticket comes it has no better name.
+      .catch(() => {});
+    return () => void (over = true);
+  }, [token, venue, unknown]);
+  return (tabId) => {
+    const tab = tabs.get(tabId);
+    return tab ? tabTitle(tab) : 'Ticket';
+  };
+}
+
+function CatchUp({ notice }: { notice: Notice | null }) {
+  return (
+    <div aria-live="polite">
+      {notice && notice.phase !== 'away' && (
+        <p class="caught-up" data-testid="caught-up" data-recovered={notice.recovered} data-tickets={notice.tickets}>
+          {noticeText(notice)}
+        </p>
+      )}
+    </div>
+  );
 }
 
 function SoundToggle() {
@@ -83,23 +126,21 @@ function SoundToggle() {
   );
 }
 
-function KitchenDisplay({ socket, access }: { socket: Socket; access: Credentials }) {
+function KitchenDisplay({ socket, access }: { socket: RealtimeSocket; access: Credentials }) {
   const connection = useConnectionState(socket);
-  const { kitchen, tabs, problem } = useKitchen(socket, access);
+  const { kitchen, notice, problem } = useKitchen(socket, access.venue);
+  const title = useTitles(access, kitchen.tickets);
   const now = useClock();
-  const title = (tabId: string) => {
-    const tab = tabs.get(tabId);
-    return tab ? (tab.table ? `Table ${tab.table}` : `Tab ${tab.tabNumber}`) : 'Ticket';
-  };
   return (
     <>
-      <ConnectionBanner connection={connection} onRetry={() => socket.connect()} />
+      <ConnectionBanner connection={connection} warning="tickets may be missing" onRetry={() => socket.connect()} />
       <header>
         <h1>Kitchen</h1>
         <span aria-live="polite">{kitchen.tickets.length} open</span>
         <ConnectionLight connection={connection} />
         <SoundToggle />
       </header>
+      <CatchUp notice={notice} />
       {problem && <p class="problem" role="alert">{problem}</p>}
       {kitchen.tickets.length === 0 && <p class="empty">No open tickets</p>}
       <main class="tickets">
@@ -111,8 +152,8 @@ function KitchenDisplay({ socket, access }: { socket: Socket; access: Credential
   );
 }
 
-const access = credentials();
+const access = credentials('venue');
 render(
-  access ? <KitchenDisplay socket={connect(access)} access={access} /> : <NoCredentials />,
+  access ? <KitchenDisplay socket={connect(access.token)} access={access} /> : <NoCredentials />,
   document.getElementById('page')!,
 );

@@ -1,6 +1,5 @@
 import { useState } from 'preact/hooks';
-import type { Socket } from 'socket.io-client';
-import { ask } from '../shared/connection';
+import { ask, type RealtimeSocket } from '../shared/connection';
 import { elapsedLabel, nextStatus, urgency, type Ticket, type TicketItem } from '../shared/tickets';
 import type { Failure } from '../shared/types';
 
@@ -11,7 +10,7 @@ interface Props {
   ticket: Ticket;
   title: string;
   now: number;
-  socket: Socket;
+  socket: RealtimeSocket;
 }
 
 /** One ticket. The display changes when the event comes back, from this display or another. */
@@ -20,16 +19,16 @@ export function TicketCard({ ticket, title, now, socket }: Props) {
   const [problem, setProblem] = useState<Failure | null>(null);
   const age = now - ticket.since;
 
-  const send = async (items: TicketItem[], request: (item: TicketItem) => [string, unknown]) => {
+  const send = async (items: TicketItem[], request: (item: TicketItem) => Promise<Failure | null>) => {
     setPending(new Set(items.map((item) => item.id)));
-    const failures = await Promise.all(items.map((item) => ask(socket, ...request(item))));
+    const failures = await Promise.all(items.map(request));
     setPending(new Set());
     setProblem(failures.find((failure) => failure !== null) ?? null);
   };
-  const bump = (item: TicketItem): [string, unknown] => ['kitchen:bump', { tabItemId: item.id }];
-  const tap = (item: TicketItem): [string, unknown] => {
+  const bump = (item: TicketItem) => ask(socket, 'kitchen:bump', { tabItemId: item.id });
+  const tap = (item: TicketItem) => {
     const status = nextStatus(item.status);
-    return status === 'DELIVERED' ? bump(item) : ['kitchen:update-status', { tabItemId: item.id, status }];
+    return status === 'DELIVERED' ? bump(item) : ask(socket, 'kitchen:update-status', { tabItemId: item.id, status });
   };
 
   return (

@@ -1,56 +1,59 @@
 import './pos.css';
 import { render } from 'preact';
 import { useEffect, useReducer, useState } from 'preact/hooks';
-import type { Socket } from 'socket.io-client';
 import { ConnectionBanner, ConnectionLight, NoCredentials } from '../shared/banner';
-import { ask, connect, credentials, fetchState, useConnectionState, type Credentials } from '../shared/connection';
-import { EMPTY, addOrder, replaceWith, update, type Kitchen } from '../shared/tickets';
-import type { ItemAdded, Order, OrderUpdated, VenueState } from '../shared/types';
+import { connect, credentials, read, useConnectionState, type Credentials, type RealtimeSocket } from '../shared/connection';
+import { stayIn } from '../shared/room';
+import { price, tabTitle } from '../shared/text';
+import { EMPTY, addOrder, forgetStatuses, replaceWith, update, type Kitchen } from '../shared/tickets';
+import type { Order, OrderUpdated, TabClosed, TabItemAdded, VenueState } from '../shared/types';
 import { add, changeQuantity, send, setNote, type Line } from './order';
 
-type Change = { added: ItemAdded } | { update: OrderUpdated } | { snapshot: Order[] };
+type Change = { absence: true } | { added: TabItemAdded } | { update: OrderUpdated } | { snapshot: Order[] };
 
 function reduce(sent: Kitchen, change: Change): Kitchen {
   const now = Date.now();
+  if ('absence' in change) return forgetStatuses(sent);
   if ('update' in change) return update(sent, change.update);
   if ('snapshot' in change) return replaceWith(sent, change.snapshot, now);
   const { tabId, item } = change.added;
   return addOrder(sent, { tabId, items: [{ ...item, status: 'SENT' }] }, now);
 }
 
-function useVenue(socket: Socket, access: Credentials) {
+function useVenue(socket: RealtimeSocket, { token, venue: id }: Credentials) {
   const [venue, setVenue] = useState<VenueState | null>(null);
   const [sent, change] = useReducer(reduce, EMPTY);
   const [problem, setProblem] = useState('');
   useEffect(() => {
-    const enter = async () => {
-      const refused = await ask(socket, 'venue:join', { venueId: access.venue });
-      if (refused) return setProblem(refused.message);
-      try {
-        const state = await fetchState(access);
+    const added = (item: TabItemAdded) => change({ added: item });
+    const updated = (next: OrderUpdated) => change({ update: next });
+    const closed = ({ tabId }: TabClosed) =>
+      setVenue((state) => state && { ...state, tabs: state.tabs.filter((tab) => tab.id !== tabId) });
+    socket.on('tab:item-added', added);
+    socket.on('kitchen:order-updated', updated);
+    socket.on('tab:closed', closed);
+    const leave = stayIn(socket, 'venue:join', () => ({ venueId: id }), {
+      // What was missed comes as events.
+      caughtUp: () => setProblem(''),
+      anew: async () => {
+        change({ absence: true });
+        // Read once in the room: what this lacks comes as an event.
+        const state = await read<VenueState>(`/demo/state?venue=${encodeURIComponent(id)}`, token);
         setVenue(state);
         change({ snapshot: state.orders });
         setProblem('');
-      } catch {
-        setProblem('The venue could not be read');
-      }
-    };
-    const added = (item: ItemAdded) => change({ added: item });
-    const updated = (next: OrderUpdated) => change({ update: next });
-    socket.on('connect', enter);
-    socket.on('tab:item-added', added);
-    socket.on('kitchen:order-updated', updated);
-    if (socket.connected) void enter();
+      },
+      refused: ({ message }) => setProblem(message),
+    });
     return () => {
-      socket.off('connect', enter);
+      leave();
       socket.off('tab:item-added', added);
       socket.off('kitchen:order-updated', updated);
+      socket.off('tab:closed', closed);
     };
-  }, [socket, access]);
+  }, [socket, token, id]);
   return { venue, sent, problem };
 }
-
-const price = (cents: number) => (cents / 100).toFixed(2);
 
 function OrderForm({ lines, change, tabId, token }: { lines: Line[]; change: (lines: Line[]) => void; tabId: string | null; token: string }) {
   const [pending, setPending] = useState(false);
@@ -107,14 +110,16 @@ function SentItems({ sent }: { sent: Kitchen }) {
   );
 }
 
-function PosTerminal({ socket, access }: { socket: Socket; access: Credentials }) {
+function PosTerminal({ socket, access }: { socket: RealtimeSocket; access: Credentials }) {
   const connection = useConnectionState(socket);
   const { venue, sent, problem } = useVenue(socket, access);
-  const [tabId, setTabId] = useState<string | null>(null);
+  const [picked, setPicked] = useState<string | null>(null);
+  // A tab that has closed meanwhile takes no order.
+  const tabId = venue?.tabs.some((tab) => tab.id === picked) ? picked : null;
   const [lines, setLines] = useState<Line[]>([]);
   return (
     <>
-      <ConnectionBanner connection={connection} onRetry={() => socket.connect()} />
+      <ConnectionBanner connection={connection} warning="what is shown may be out of date" onRetry={() => socket.connect()} />
       <header>
         <h1>{venue?.venue.name ?? 'POS terminal'}</h1>
         <ConnectionLight connection={connection} />
@@ -125,8 +130,8 @@ function PosTerminal({ socket, access }: { socket: Socket; access: Credentials }
           <h2>Tab</h2>
           <div class="choices">
             {venue?.tabs.map((tab) => (
-              <button key={tab.id} data-testid="tab-option" aria-pressed={tab.id === tabId} onClick={() => setTabId(tab.id)}>
-                {tab.table ? `Table ${tab.table}` : `Tab ${tab.tabNumber}`}
+              <button key={tab.id} data-testid="tab-option" aria-pressed={tab.id === tabId} onClick={() => setPicked(tab.id)}>
+                {tabTitle(tab)}
               </button>
             ))}
           </div>
@@ -146,8 +151,8 @@ function PosTerminal({ socket, access }: { socket: Socket; access: Credentials }
   );
 }
 
-const access = credentials();
+const access = credentials('venue');
 render(
-  access ? <PosTerminal socket={connect(access)} access={access} /> : <NoCredentials />,
+  access ? <PosTerminal socket={connect(access.token)} access={access} /> : <NoCredentials />,
   document.getElementById('page')!,
 );

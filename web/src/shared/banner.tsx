@@ -1,11 +1,16 @@
 import type { ConnectionState } from './connection';
 
 /** Not to be overlooked while the page may be missing something; absent while all is well. */
-export function ConnectionBanner({ connection, onRetry }: { connection: ConnectionState; onRetry: () => void }) {
+export function ConnectionBanner({ connection, warning, onRetry }: {
+  connection: ConnectionState;
+  /** What may be wrong with the page meanwhile. */
+  warning: string;
+  onRetry: () => void;
+}) {
   if (connection.state === 'lost') {
     return (
       <div class="banner" role="alert" data-testid="connection-banner">
-        Connection lost — tickets may be missing. Reconnecting…
+        Connection lost — {warning}. Reconnecting…
       </div>
     );
   }

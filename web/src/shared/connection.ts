@@ -1,18 +1,20 @@
 // The one place that makes the page's socket, and what the page knows of its state.
 import { io, type Socket } from 'socket.io-client';
 import { useEffect, useState } from 'preact/hooks';
-import type { Ack, Failure, VenueState } from './types';
+import type { Answer, ClientToServerEvents, Commands, Failure, ServerToClientEvents } from './types';
+
+export type RealtimeSocket = Socket<ServerToClientEvents, ClientToServerEvents>;
+
+/** They come in the link's fragment, which a browser sends to nobody. */
+export function credentials<Subject extends string>(subject: Subject): ({ token: string } & Record<Subject, string>) | null {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const [token, id] = [fragment.get('token'), fragment.get(subject)];
+  return token && id ? ({ token, [subject]: id } as { token: string } & Record<Subject, string>) : null;
+}
 
 export interface Credentials {
   token: string;
   venue: string;
-}
-
-/** They come in the link's fragment, which a browser sends to nobody. */
-export function credentials(): Credentials | null {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  const [token, venue] = [fragment.get('token'), fragment.get('venue')];
-  return token && venue ? { token, venue } : null;
 }
 
 export type ConnectionState =
@@ -21,7 +23,7 @@ export type ConnectionState =
   | { state: 'lost' }
   | { state: 'refused'; reason: string };
 
-export function connect({ token }: Credentials): Socket {
+export function connect(token: string): RealtimeSocket {
   return io({
     auth: { token },
     transports: ['websocket', 'polling'],
@@ -31,7 +33,7 @@ export function connect({ token }: Credentials): Socket {
   });
 }
 
-export function useConnectionState(socket: Socket): ConnectionState {
+export function useConnectionState(socket: RealtimeSocket): ConnectionState {
   const [state, setState] = useState<ConnectionState>({ state: socket.connected ? 'connected' : 'connecting' });
   useEffect(() => {
     const connected = () => setState({ state: 'connected' });
@@ -51,23 +53,37 @@ export function useConnectionState(socket: Socket): ConnectionState {
   return state;
 }
 
-const NO_ANSWER: Failure = { code: 'UNAVAILABLE', message: 'No answer — try again' };
+const unavailable = (message: string): { ok: false; error: Failure } => ({ ok: false, error: { code: 'UNAVAILABLE', message } });
 
-/** Emits an event and resolves with what went wrong, or with null. */
-export async function ask(socket: Socket, event: string, payload: unknown): Promise<Failure | null> {
+/** Emits an event and resolves with its acknowledgement. */
+export async function request<Event extends keyof Commands>(
+  socket: RealtimeSocket,
+  event: Event,
+  payload: Commands[Event]['payload'],
+): Promise<Answer<Commands[Event]['reply']>> {
   // Not queued for later: a tap that the cook has forgotten should not act minutes afterwards.
-  if (!socket.connected) return { code: 'UNAVAILABLE', message: 'Not connected' };
+  if (!socket.connected) return unavailable('Not connected');
   try {
-    const ack: Ack = await socket.timeout(8000).emitWithAck(event, payload);
-    return ack.ok ? null : ack.error;
+    const emitter = socket.timeout(8000) as { emitWithAck(event: string, payload: unknown): Promise<unknown> };
+    return (await emitter.emitWithAck(event, payload)) as Answer<Commands[Event]['reply']>;
   } catch {
-    return NO_ANSWER;
+    return unavailable('No answer — try again');
   }
 }
 
-export async function fetchState({ token, venue }: Credentials): Promise<VenueState> {
-  const url = `/demo/state?venue=${encodeURIComponent(venue)}`;
-  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
-  if (!response.ok) throw new Error(`state: ${response.status}`);
+/** The same, for whom only what went wrong matters; null if nothing did. */
+export async function ask<Event extends keyof Commands>(
+  socket: RealtimeSocket,
+  event: Event,
+  payload: Commands[Event]['payload'],
+): Promise<Failure | null> {
+  const answer = await request(socket, event, payload);
+  return answer.ok ? null : answer.error;
+}
+
+/** Reads one of the demo's answers. */
+export async function read<State>(path: string, token: string): Promise<State> {
+  const response = await fetch(path, { headers: { authorization: `Bearer ${token}` } });
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return response.json();
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EMPTY, addOrder, addSnapshot, elapsedLabel, nextStatus, replaceWith, update, urgency } from './tickets';
+import { EMPTY, addOrder, addSnapshot, elapsedLabel, forgetStatuses, nextStatus, replaceWith, update, urgency } from './tickets';
 import type { Order, Status } from './types';
 
 const order = (id: string, minute: number, status?: Status): Order => ({
@@ -33,6 +33,11 @@ test('an older snapshot brings nothing back and undoes nothing', () => {
   assert.equal(replaceWith(kitchen, [order('a', 1, 'SENT')], 0).tickets[0]?.items[0]?.status, 'READY');
   const gone = update(kitchen, change('a', 'DELIVERED'));
   assert.deepEqual(keys(replaceWith(gone, [order('a', 1, 'SENT')], 0)), []);
+});
+
+test('after an absence the snapshot is right', () => {
+  const kitchen = forgetStatuses(update(addOrder(EMPTY, order('a', 1), 0), change('a', 'IN_PROGRESS')));
+  assert.equal(replaceWith(kitchen, [order('a', 1, 'READY')], 0).tickets[0]?.items[0]?.status, 'READY');
 });
 
 test('a ticket that the snapshot does not have is gone', () => {

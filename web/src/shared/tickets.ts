@@ -1,5 +1,5 @@
 // What the kitchen has to do, as a pure value: orders and updates in, tickets out.
-import type { Order, OrderItem, OrderUpdated, Status } from './types';
+import type { KitchenStatus, Order, OrderItem, Status } from './types';
 
 export interface TicketItem {
   id: string;
@@ -52,12 +52,17 @@ export function addSnapshot(kitchen: Kitchen, orders: Order[], now: number): Kit
   return orders.reduce((result, order) => addOrder(result, order, now), kitchen);
 }
 
-/** A fresh start from a snapshot, keeping what newer events have said meanwhile. */
+/** A fresh start from a snapshot, keeping what events have said since `forgetStatuses`. */
 export function replaceWith(kitchen: Kitchen, orders: Order[], now: number): Kitchen {
   return addSnapshot({ tickets: [], statuses: kitchen.statuses }, orders, now);
 }
 
-export function update(kitchen: Kitchen, change: OrderUpdated): Kitchen {
+/** Before a snapshot is asked for after an absence: what was known before is older than it. */
+export function forgetStatuses(kitchen: Kitchen): Kitchen {
+  return { ...kitchen, statuses: new Map() };
+}
+
+export function update(kitchen: Kitchen, change: { tabItemId: string; status: Status }): Kitchen {
   const statuses = new Map(kitchen.statuses);
   statuses.delete(change.tabItemId);
   statuses.set(change.tabItemId, change.status);
@@ -75,7 +80,7 @@ export function update(kitchen: Kitchen, change: OrderUpdated): Kitchen {
 }
 
 /** What a tap on an item asks for. */
-export function nextStatus(status: Status): Status {
+export function nextStatus(status: Status): KitchenStatus {
   return status === 'SENT' ? 'IN_PROGRESS' : status === 'IN_PROGRESS' ? 'READY' : 'DELIVERED';
 }
 

@@ -1,6 +1,16 @@
-// The shapes of the events and of the demo's HTTP answers that the pages read.
+// The events, from the client library, and the demo's HTTP answers.
+export type * from '../../../clients/src/lib/realtime/events';
 
+/** An item's state. The application may cancel one; the service itself never does. */
 export type Status = 'SENT' | 'IN_PROGRESS' | 'READY' | 'DELIVERED' | 'CANCELED';
+
+/** An order as the pages take it: from an event, a snapshot, or put together from items. */
+export interface Order {
+  tabId: string;
+  /** ISO 8601; left out by a backend that publishes at once. */
+  timestamp?: string;
+  items: OrderItem[];
+}
 
 export interface OrderItem {
   id: string;
@@ -10,26 +20,6 @@ export interface OrderItem {
   notes?: string | null;
   /** A backend may leave it out of a new order: then the item has just been sent. */
   status?: Status;
-}
-
-export interface Order {
-  tabId: string;
-  tabNumber?: number;
-  /** ISO 8601; left out by a backend that publishes at once. */
-  timestamp?: string;
-  items: OrderItem[];
-}
-
-export interface OrderUpdated {
-  tabItemId: string;
-  tabId: string;
-  status: Status;
-  timestamp: string;
-}
-
-export interface ItemAdded {
-  tabId: string;
-  item: { id: string; name: string; quantity: number; priceCents: number };
 }
 
 export interface Tab {
@@ -51,9 +41,17 @@ export interface VenueState {
   orders: Order[];
 }
 
-export interface Failure {
-  code: string;
-  message: string;
+export interface TabState {
+  venue: { name: string };
+  tab: Tab & { status: string; subtotalCents: number; taxCents: number; tipCents: number; totalCents: number };
+  items: TabItem[];
 }
 
-export type Ack = { ok: true } | { ok: false; error: Failure };
+export interface TabItem {
+  id: string;
+  name: string;
+  quantity: number;
+  /** Of one. */
+  priceCents: number;
+  status: string;
+}

@@ -1,0 +1,98 @@
+//! The pieces of an event's way, each alone: reading it, deciding on it, putting it
+//! into a connection's outbox.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use expeditor::access::policy;
+use expeditor::domain::{Command, Cuid, EventPacket, Identity, KitchenStatus, StaffRole, TabFacts, UserFacts, UserId};
+use expeditor::socket::frame;
+use expeditor::socket::outbox::Outbox;
+use serde_json::value::RawValue;
+
+const ORDER: &str = r#"{"venueId":"cvenuebench0000000000001","tabId":"ctab0000000000","items":[{"id":"citem000000000000000000001","name":"Burger","quantity":1,"modifiers":["NO ONIONS","EXTRA CHEESE"],"notes":"medium rare, nut allergy at the table"},{"id":"citem000000000000000000002","name":"Fries","quantity":2,"modifiers":[],"notes":null}],"timestamp":"2026-11-24T12:00:00.000Z"}"#;
+const CONNECT: &str = r#"40{"sid":"x"}"#;
+const BOUND: usize = 8_000_000;
+
+fn raw(json: String) -> Box<RawValue> {
+    RawValue::from_string(json).expect("the benchmark's JSON")
+}
+
+fn parsing(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("parse");
+    let broadcast =
+        format!(r#"{{"room":"tab:cbench00000000000000001","event":"kitchen:new-order","payload":{ORDER}}}"#);
+    for (event, payload) in [
+        ("tab:join", r#"{"tabId":"cbench00000000000000001"}"#.to_owned()),
+        ("kitchen:update-status", r#"{"tabItemId":"citem000000000000000000001","status":"READY"}"#.to_owned()),
+        ("broadcast", broadcast),
+    ] {
+        group.throughput(Throughput::Bytes(payload.len() as u64));
+        let payload = raw(payload);
+        group.bench_function(event, |bencher| {
+            bencher.iter(|| Command::parse(black_box(event), Some(black_box(&payload))));
+        });
+    }
+    group.finish();
+}
+
+fn deciding(criterion: &mut Criterion) {
+    let venue = Cuid::parse("cvenuebench0000000000001").expect("an id");
+    let facts = |id: &str, staff| UserFacts { id: UserId::parse(id).expect("an id"), staff };
+    let member = Identity::User(Arc::new(facts("cuser0000000001", [(venue.clone(), StaffRole::Chef)].into())));
+    let stranger = Identity::User(Arc::new(facts("cuser0000000002", [].into())));
+    let tab =
+        TabFacts { venue: venue.clone(), server: UserId::parse("cuser0000000003").expect("an id"), customer: None };
+    let mut group = criterion.benchmark_group("policy");
+    for (who, identity) in [("staff", &member), ("stranger", &stranger)] {
+        group.bench_function(format!("enter a tab, {who}"), |bencher| {
+            bencher.iter(|| policy::enter_tab(black_box(identity), Some(black_box(&tab))));
+        });
+        group.bench_function(format!("enter a kitchen, {who}"), |bencher| {
+            bencher.iter(|| policy::enter_kitchen(black_box(identity), black_box(&venue)));
+        });
+        group.bench_function(format!("change an item, {who}"), |bencher| {
+            bencher.iter(|| policy::change_item(black_box(identity), black_box(&tab), KitchenStatus::Ready));
+        });
+    }
+    group.finish();
+}
+
+fn encoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("outbox");
+    group.bench_function("encode an event", |bencher| {
+        bencher.iter_batched(
+            || raw(ORDER.to_owned()),
+            |payload| EventPacket::new("kitchen:new-order", payload),
+            BatchSize::SmallInput,
+        );
+    });
+    let packet = EventPacket::new("kitchen:new-order", raw(ORDER.to_owned()));
+    let mut connect = Vec::new();
+    frame::push_text(&mut connect, &[CONNECT.as_bytes()]);
+    for count in [1, 10] {
+        group.throughput(Throughput::Elements(count));
+        let mut outbox = Outbox::new(BOUND);
+        let session = outbox.begin_session();
+        outbox.push_ordinary(&connect).expect("there is room");
+        let pending = outbox.pending().len();
+        outbox.advance(pending);
+        group.bench_function(format!("push {count} and write them all"), |bencher| {
+            bencher.iter(|| {
+                for _ in 0..count {
+                    let text = packet.text();
+                    outbox
+                        .push_lane(session, text.len() + 11, |out| frame::push_text(out, &[b"4", text.as_bytes()]))
+                        .expect("there is room");
+                }
+                let pending = black_box(outbox.pending()).len();
+                outbox.advance(pending);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(pieces, parsing, deciding, encoding);
+criterion_main!(pieces);
