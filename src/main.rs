@@ -37,7 +37,7 @@ enum Command {
     Migrate,
     /// Make, read and revoke biscuit tokens.
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(Box<TokenCommand>),
     /// Exit 0 when the local server is ready.
     Healthcheck,
 }
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Serve { demo } => serve(demo),
         Command::Migrate => migrate(),
-        Command::Token(command) => token::run(command),
+        Command::Token(command) => token::run(*command),
         Command::Healthcheck => healthcheck(),
     };
     match outcome {

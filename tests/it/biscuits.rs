@@ -174,7 +174,7 @@ fn what_a_stranger_appends_gives_nothing_and_costs_nothing() {
     for block in [
         r#"role("SYSTEM")"#,
         r#"role("SYSTEM") <- tab($t)"#,
-        r#"check if tab($a), {1, 2}.all($x -> {1, 2}.any($y -> $x != $y))"#,
+        "check if tab($a), {1, 2}.all($x -> {1, 2}.any($y -> $x != $y))",
         r#"check if room($k, $id), $id.matches("(a{1000}){1000}")"#,
         "check if staff($a, $b), staff($c, $d), staff($e, $f), staff($g, $h)",
     ] {

@@ -12,6 +12,7 @@ mod events;
 mod isolation;
 mod layering;
 mod load;
+mod matrix;
 mod recovery;
 mod rights;
 mod supervision;
