@@ -112,9 +112,23 @@ impl Config {
     /// # Errors
     /// The first variable that is wrong.
     pub fn from_env() -> Result<Self, ConfigError> {
-        // A file that is not there is no error; what it says never replaces the environment.
-        dotenvy::dotenv().ok();
+        // What the file says never replaces the environment.
+        if let Err(error) = dotenvy::dotenv() {
+            Self::check_file(&error)?;
+        }
         Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// A file that is not there is no error. One that cannot be read to its end is: what
+    /// stands behind the faulty line would be missing in silence.
+    fn check_file(error: &dotenvy::Error) -> Result<(), ConfigError> {
+        let fault = match error {
+            error if error.not_found() => return Ok(()),
+            // The line itself may hold a secret.
+            dotenvy::Error::LineParse(..) => "a line cannot be read".to_owned(),
+            error => error.to_string(),
+        };
+        Err(ConfigError { variable: ".env", fault, takes: "lines of the form NAME=VALUE" })
     }
 
     /// # Errors

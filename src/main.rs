@@ -71,28 +71,27 @@ fn serve(demo: bool) -> anyhow::Result<()> {
             println!("{page}: {link}");
         }
     }
-    actix_rt::System::new().block_on(app.run(stop_signal()))
+    actix_rt::System::new().block_on(async { app.run(stop_signal()?).await })
 }
 
-/// Resolves with the first SIGTERM or SIGINT; a second one ends the process at once.
-async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be received");
-        return std::future::pending().await;
-    };
+/// Listens for SIGTERM and SIGINT from this call on, so that none that comes right after
+/// the start ends the process unprepared. Resolves with the first; a second one ends the process at once.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut any = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    any().await;
-    actix_rt::spawn(async move {
+    Ok(async move {
         any().await;
-        tracing::warn!("a second signal: stopping at once");
-        std::process::exit(KILLED_BY_SECOND_SIGNAL);
-    });
+        actix_rt::spawn(async move {
+            any().await;
+            tracing::warn!("a second signal: stopping at once");
+            std::process::exit(KILLED_BY_SECOND_SIGNAL);
+        });
+    })
 }
 
 fn migrate() -> anyhow::Result<()> {

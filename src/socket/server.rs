@@ -45,6 +45,9 @@ pub struct SocketServer {
 
 /// Packets that may wait in socketioxide's queue for one client. Bytes are bounded apart, by `MAX_OUTBOX`.
 const MAX_QUEUED_PACKETS: usize = 16_384;
+/// The websocket library keeps such a buffer for each connection. It does not bound how much a read takes from
+/// the socket: see `Connection::poll_read`.
+const READ_BUFFER: usize = 128;
 /// The largest number of attachments that is read at all; none is ever accepted.
 const MAX_ATTACHMENTS: usize = 16;
 
@@ -71,7 +74,7 @@ impl SocketServer {
             .max_payload(max_message as u64)
             .ws_max_message_size(max_message)
             .ws_max_frame_size(max_message)
-            .ws_read_buffer_size(1024)
+            .ws_read_buffer_size(READ_BUFFER)
             .max_buffer_size(MAX_QUEUED_PACKETS)
             .build_svc();
         let reception = Arc::new(Reception { tokens, config: config.clone(), services: services.clone() });

@@ -13,6 +13,7 @@ mod isolation;
 mod layering;
 mod load;
 mod matrix;
+mod no_packet;
 mod recovery;
 mod rights;
 mod supervision;

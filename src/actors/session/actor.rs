@@ -269,8 +269,9 @@ impl Drop for Session {
             self.member.outlet.close(Closing::Transport);
         }
         self.member.outlet.ended();
-        self.services.directory.remove(self.member.key);
         self.services.metrics.connections.decrement(1);
+        // Last: a stop waits for the directory to be empty, and then all of this is done.
+        self.services.directory.remove(self.member.key);
     }
 }
 

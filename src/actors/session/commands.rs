@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::access::{self, AccessError};
 use super::actor::{Session, SessionServices};
-use super::state::{Success, error_packet, failure_message, refused_ack};
+use super::state::{Success, bounded_name, error_packet, failure_message, refused_ack};
 use crate::access::policy::Operation;
 use crate::actors::ingress::IngressSlot;
 use crate::actors::messages::{ClientEvent, EventPayload, Publish, Reply};
@@ -38,7 +38,7 @@ impl Session {
     pub(super) fn receive(&mut self, message: ClientEvent, ctx: &mut Context<Self>) {
         let ClientEvent { name, payload, ack, received, slot } = message;
         let known = Command::known_event(&name);
-        tracing::debug!(kind = "socket_event", event = known.unwrap_or("unknown"), socketId = %self.socket_id);
+        tracing::debug!(kind = "socket_event", event = bounded_name(&name), socketId = %self.socket_id);
         match (self.understand(&name, payload), known) {
             (Ok(command), Some(event)) => self.carry_out(command, Asked { event, ack, received, slot }, ctx),
             (Err(refusal), _) => self.refuse(&name, known, ack, received, &refusal),

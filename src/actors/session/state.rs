@@ -153,6 +153,12 @@ pub fn refused_ack(refusal: &Refusal) -> Box<RawValue> {
     packet::raw(&Ack { ok: false, error: refusal })
 }
 
+/// An event's name as it is shown: a client may have made it up, at any length.
+pub fn bounded_name(event: &str) -> &str {
+    let end = event.char_indices().nth(128).map_or(event.len(), |(end, _)| end);
+    &event[..end]
+}
+
 /// The `error` event: `{message, code, event, …}`, with the room where one was lost.
 pub fn error_packet(refusal: &Refusal, event: &str, room: Option<&RoomName>) -> EventPacket {
     #[derive(Serialize)]
@@ -163,9 +169,7 @@ pub fn error_packet(refusal: &Refusal, event: &str, room: Option<&RoomName>) -> 
         #[serde(skip_serializing_if = "Option::is_none")]
         room: Option<&'a str>,
     }
-    // An unknown event's name comes back, but not at any length.
-    let end = event.char_indices().nth(128).map_or(event.len(), |(end, _)| end);
-    let payload = Payload { refusal, event: &event[..end], room: room.map(RoomName::as_str) };
+    let payload = Payload { refusal, event: bounded_name(event), room: room.map(RoomName::as_str) };
     EventPacket::of("error", &payload)
 }
 

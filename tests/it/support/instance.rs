@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::people::{SERVER_SECRET, USER_SECRET};
 use super::wait::eventually;
 
-pub const RESTAURANTS: &str = include_str!("../../fixtures/restaurants.sql");
+pub const SAMPLE: &str = include_str!("../../../fixtures/sample.sql");
 
 pub struct Instance {
     pub address: SocketAddr,
@@ -46,7 +46,7 @@ impl Instance {
         let database = folder.path().join("expeditor.db");
         let config = config(&database, variables);
         migrations::run(&config.database).unwrap();
-        connect(&database).batch_execute(RESTAURANTS).unwrap();
+        connect(&database).batch_execute(SAMPLE).unwrap();
         let (ready, started) = mpsc::channel();
         let (stop, stopping) = oneshot::channel();
         let running = std::thread::spawn(move || {
@@ -111,11 +111,16 @@ impl Instance {
         connection.batch_execute(sql).unwrap();
     }
 
-    fn halt(&mut self) {
+    /// Begins the stop, as a signal does; the end is waited for on dropping.
+    pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             // It may have stopped by itself.
             stop.send(()).ok();
         }
+    }
+
+    fn halt(&mut self) {
+        self.stop();
         if let Some(running) = self.running.take() {
             let outcome = running.join();
             if !std::thread::panicking() {

@@ -4,6 +4,7 @@ pub mod biscuits;
 pub mod client;
 pub mod instance;
 pub mod people;
+pub mod poller;
 pub mod program;
 pub mod wait;
 
