@@ -67,10 +67,25 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{ErrorCode, UserFacts};
+    use crate::domain::{Bearer, ErrorCode, UserFacts, Warrant};
 
     fn user(id: &str) -> Identity {
         Identity::User(Arc::new(UserFacts { id: UserId::parse(id).unwrap(), staff: vec![] }))
+    }
+
+    #[test]
+    fn all_tokens_that_were_made_from_one_share_what_it_has() {
+        use biscuit_auth::{Biscuit, BlockBuilder, KeyPair};
+        let whole = Biscuit::builder().code("device(\"d\")").unwrap().build(&KeyPair::new()).unwrap();
+        let narrow = whole.append(BlockBuilder::new().code("check if true").unwrap()).unwrap();
+        let [whole, narrow] = [whole, narrow]
+            .map(|token| Identity::Bearer(Bearer { warrant: Arc::new(Warrant::read(token).unwrap()), user: None }));
+        let config = LimitsConfig { rate_points: 2, rate_period: Duration::from_mins(1), max_rooms_per_session: 1 };
+        let limit = RateLimit::new(&config);
+        limit.take(&whole).unwrap();
+        limit.take(&narrow).unwrap();
+        assert_eq!(limit.take(&narrow).unwrap_err().code, ErrorCode::RateLimited);
+        assert_eq!(limit.take(&whole).unwrap_err().code, ErrorCode::RateLimited);
     }
 
     #[test]
