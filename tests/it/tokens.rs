@@ -64,8 +64,9 @@ fn another_cookies_name_is_another_salt() {
 #[test]
 fn a_session_ends_with_its_encrypted_token() {
     let (instance, driver, minter) = (Instance::start(), Driver::node(), Driver::minter());
-    let token = mint(&minter, "nextAuth", json!({ "claims": { "sub": GUEST }, "secret": USER_SECRET, "maxAge": 2 }));
+    let token = mint(&minter, "nextAuth", json!({ "claims": { "sub": GUEST }, "secret": USER_SECRET, "maxAge": 5 }));
     driver.connect(&instance, "guest", &token);
+    driver.call("wait", json!({ "client": "guest", "event": "error", "count": 1, "timeoutMs": 10_000 }));
     assert_eq!(driver.wait("guest", "error", 0)["code"], "TOKEN_EXPIRED");
     assert_eq!(driver.wait("guest", "$disconnect", 0), "io server disconnect");
 }

@@ -199,7 +199,7 @@ impl Session {
 
     /// Notes now and then that the session is alive, so that it can be had back however long it was.
     fn note_alive(&self) {
-        let own_room = self.state.identity.user().map(|user| RoomName::user(&user.id));
+        let own_room = access::own_room(&self.decisions, &self.state.identity);
         self.note(Write::Seen { session: self.pid, own_room });
     }
 

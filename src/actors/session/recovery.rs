@@ -75,7 +75,8 @@ pub async fn plan(
         return Ok(Err(NotRecovered::TooOld));
     }
     let mut recovery = Recovery { key, head: offset.head.max(key.began_at), rooms: Vec::new(), lost: Vec::new() };
-    for (room, start) in starts(identity, &key, &offset, rows) {
+    let own_room = access::own_room(decisions, identity);
+    for (room, start) in starts(own_room, &key, &offset, rows) {
         match access::may_be_in(&services.store, decisions, identity, &room).await {
             Ok(Admission { rests_on }) => {
                 if start < services.store.pruned_through(&room).await? {
@@ -92,8 +93,12 @@ pub async fn plan(
 }
 
 /// From where each of the session's rooms is to be read.
-fn starts(identity: &Identity, key: &PidKey, offset: &Offset, rows: Vec<SessionRoom>) -> Vec<(RoomName, Position)> {
-    let own_room = identity.user().map(|user| RoomName::user(&user.id));
+fn starts(
+    own_room: Option<RoomName>,
+    key: &PidKey,
+    offset: &Offset,
+    rows: Vec<SessionRoom>,
+) -> Vec<(RoomName, Position)> {
     let own = own_room.clone().map(|room| (room, offset.head.max(key.began_at)));
     let others = rows.into_iter().filter(|row| Some(&row.room) != own_room.as_ref());
     own.into_iter().chain(others.map(|row| start_of(offset, row))).collect()
