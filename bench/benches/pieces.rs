@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use expeditor::access::policy;
 use expeditor::domain::{Command, Cuid, EventPacket, Identity, KitchenStatus, StaffRole, TabFacts, UserFacts, UserId};
 use expeditor::socket::frame;
@@ -62,19 +62,15 @@ fn deciding(criterion: &mut Criterion) {
 fn encoding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("outbox");
     group.bench_function("encode an event", |bencher| {
-        bencher.iter_batched(
-            || raw(ORDER.to_owned()),
-            |payload| EventPacket::new("kitchen:new-order", payload),
-            BatchSize::SmallInput,
-        );
+        bencher.iter(|| EventPacket::with_offset("kitchen:new-order", black_box(ORDER), "zik0zj.2s8c"));
     });
-    let packet = EventPacket::new("kitchen:new-order", raw(ORDER.to_owned()));
+    let packet = EventPacket::new("kitchen:new-order", &raw(ORDER.to_owned()));
     let mut connect = Vec::new();
     frame::push_text(&mut connect, &[CONNECT.as_bytes()]);
     for count in [1, 10] {
         group.throughput(Throughput::Elements(count));
         let mut outbox = Outbox::new(BOUND);
-        let session = outbox.begin_session();
+        let session = outbox.begin_session("a-pid");
         outbox.push_ordinary(&connect).expect("there is room");
         let pending = outbox.pending().len();
         outbox.advance(pending);

@@ -404,7 +404,7 @@ pub struct AddMember {
     pub room: RoomName,
     pub key: SessionKey,
     pub outlet: Arc<dyn Outlet>,
-    pub session: Addr<Session>,
+    pub session: Recipient<FellBehind>,
     pub begin: Begin,
     pub at: Position,
     pub reply: Reply,

@@ -4,9 +4,8 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use actix::Addr;
+use actix::Recipient;
 
-use super::Session;
 use super::logged::Logged;
 use super::messages::{Closing, FellBehind, Outlet};
 use crate::domain::{LogId, Offset, Position};
@@ -14,7 +13,7 @@ use crate::domain::{LogId, Offset, Position};
 /// Of one thread, hence the cells.
 pub struct Seat {
     outlet: Arc<dyn Outlet>,
-    session: Addr<Session>,
+    session: Recipient<FellBehind>,
     flow: RefCell<Flow>,
     live: Cell<bool>,
     /// Up to where the session has had its events; `None` while it has had none on this connection.
@@ -35,7 +34,7 @@ impl Seat {
     const MAX_HELD: usize = 1_024;
     const MAX_HELD_WEIGHT: usize = 1024 * 1024;
 
-    pub fn new(outlet: Arc<dyn Outlet>, session: Addr<Session>) -> Self {
+    pub fn new(outlet: Arc<dyn Outlet>, session: Recipient<FellBehind>) -> Self {
         Self { outlet, session, flow: RefCell::new(Flow::Live), live: Cell::new(true), last: Cell::new(None) }
     }
 

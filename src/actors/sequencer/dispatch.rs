@@ -118,7 +118,8 @@ impl Sequencer {
         let member = &entry.member;
         let (room, key, session) = (entry.room.clone(), member.key, member.session.clone());
         let outlet = member.outlet.clone();
-        member.audience.do_send(AddMember { room, key, outlet, session, begin, at, reply, entered });
-        member.session.do_send(Entered { room: entry.room.clone(), at, from_log });
+        let told = session.clone().recipient();
+        member.audience.do_send(AddMember { room, key, outlet, session: told, begin, at, reply, entered });
+        session.do_send(Entered { room: entry.room.clone(), at, from_log });
     }
 }
