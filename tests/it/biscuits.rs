@@ -107,11 +107,12 @@ fn a_revoked_token_ends_its_sessions_and_lets_nobody_in() {
     for (name, token) in [("whole", &display), ("one", &one), ("other", &other)] {
         driver.connect(&instance, name, token);
     }
-    let began = Instant::now();
     assert!(revoke(&instance.database, &one, &["--reason", "lost"]).starts_with("revoked "));
+    let revoked = Instant::now();
     assert_eq!(driver.wait("one", "$disconnect", 0), "io server disconnect");
-    println!("ended {:?} after the command was started", began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    println!("ended {:?} after it was revoked", revoked.elapsed());
+    // A second is promised; another is for a machine that is busy with other tests.
+    assert!(revoked.elapsed() < Duration::from_secs(2), "{:?}", revoked.elapsed());
     let again = driver.try_connect(&instance, "again", &one, &["websocket"]);
     assert_eq!(again["message"], "Authentication failed");
     assert_eq!(instance.metric(r#"expeditor_connect_refusals_total{cause="revoked"}"#), 1);
