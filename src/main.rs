@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use expeditor::cli::token::{self, TokenCommand};
 use expeditor::config::Config;
 use expeditor::store::migrations;
 use expeditor::{App, demo, telemetry};
@@ -34,6 +35,9 @@ enum Command {
     },
     /// Apply the migrations that the configured database still lacks.
     Migrate,
+    /// Make, read and revoke biscuit tokens.
+    #[command(subcommand)]
+    Token(Box<TokenCommand>),
     /// Exit 0 when the local server is ready.
     Healthcheck,
 }
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Serve { demo } => serve(demo),
         Command::Migrate => migrate(),
+        Command::Token(command) => token::run(*command),
         Command::Healthcheck => healthcheck(),
     };
     match outcome {

@@ -63,6 +63,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    revocations (revocation_id) {
+        revocation_id -> Text,
+        reason -> Nullable<Text>,
+        revoked_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     session_rooms (session, room) {
         session -> Text,
         room -> Text,
@@ -181,6 +189,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     log_publishes,
     log_rooms,
     notifications,
+    revocations,
     session_rooms,
     tab_access_tokens,
     tab_items,

@@ -6,5 +6,6 @@ pub mod rate_limit;
 pub mod tokens;
 
 pub use pids::Pids;
+pub use policy::{Decisions, Policy};
 pub use rate_limit::RateLimit;
 pub use tokens::{Claim, TokenRefusal, Tokens};

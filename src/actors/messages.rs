@@ -12,7 +12,7 @@ use super::ingress::IngressSlot;
 use super::logged::{LogPage, Logged};
 use super::publication::{Receipt, Settlement};
 use super::{Audience, Sequencer, Session};
-use crate::domain::{Cuid, ErrorCode, EventPacket, PidKey, Position, Refusal, RoomName};
+use crate::domain::{Cuid, ErrorCode, EventPacket, PidKey, Position, Refusal, RevocationId, RoomName};
 use crate::domain::{TabFacts, TableFacts, UserFacts, UserId};
 use crate::store::StoreError;
 use crate::store::log::{Append, Write};
@@ -514,6 +514,33 @@ pub struct UnwatchRights {
     pub subject: Subject,
     pub key: SessionKey,
 }
+
+/// Reads a user's rows again now. Answered once that user's sessions have been told of a change.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct ReadRights {
+    pub user: UserId,
+}
+
+/// Tells a session when its token is revoked, under any of its ids.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WatchToken {
+    pub ids: Vec<RevocationId>,
+    pub key: SessionKey,
+    pub session: Recipient<TokenRevoked>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct UnwatchToken {
+    pub key: SessionKey,
+}
+
+/// The session's token holds no longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TokenRevoked;
 
 /// A row behind a session is other than it was: look again at what the session may do.
 #[derive(Message)]

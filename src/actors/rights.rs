@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::join_all;
 
-use super::messages::{Facts, RightsChanged, SessionKey, Subject, UnwatchRights, WatchRights};
+use super::messages::{Facts, ReadRights, RightsChanged, SessionKey, Subject, UnwatchRights, WatchRights};
 use crate::store::{Store, StoreError};
 
 /// All rows are read once in this time, and a second is left for the reading itself: rights that
@@ -115,6 +115,22 @@ impl Handler<WatchRights> for RightsMonitor {
         // What the newcomer has read is newer than what the others rely on.
         watched.update(facts);
         watched.sessions.insert(key, session);
+    }
+}
+
+impl Handler<ReadRights> for RightsMonitor {
+    type Result = ResponseActFuture<Self, Result<(), StoreError>>;
+
+    fn handle(&mut self, message: ReadRights, _: &mut Self::Context) -> Self::Result {
+        let (store, subject) = (self.store.clone(), Subject::User(message.user));
+        let reading = async move { (read(&store, &subject).await, subject) };
+        Box::pin(reading.into_actor(self).map(|(answer, subject), monitor, _| {
+            let facts = answer?;
+            if let Some(watched) = monitor.watched.get_mut(&subject) {
+                watched.update(facts);
+            }
+            Ok(())
+        }))
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod api;
 pub mod assets;
+mod bearer;
 pub mod demo;
 mod health;
 mod metrics;
+mod rights;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -37,7 +39,12 @@ pub fn configure(
         .route("/health", web::get().to(health::alive))
         .route("/health/ready", web::get().to(health::ready))
         .route("/metrics", web::get().to(metrics::show))
-        .route("/api/broadcast", web::post().to(api::broadcast));
+        .route("/api/broadcast", web::post().to(api::broadcast))
+        .service(
+            web::resource("/api/rights")
+                .route(web::post().to(rights::read_again))
+                .default_service(web::to(not_allowed)),
+        );
     for path in ["/socket.io/", "/socket.io"] {
         config.service(
             web::resource(path)

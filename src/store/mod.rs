@@ -10,6 +10,7 @@ mod loader;
 pub mod log;
 pub mod migrations;
 mod queries;
+mod revocations;
 mod sheet;
 
 use std::future::Future;
@@ -24,7 +25,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
 use crate::config::{DatabaseConfig, LogConfig};
-use crate::domain::{Cuid, PidKey, Position, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use connection::{Connection, Pool};
 use loader::Loader;
 use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Write};
@@ -63,6 +64,8 @@ struct Inner {
     tabs: Loader<Cuid, TabFacts>,
     tables: Loader<Cuid, TableFacts>,
     orders: Loader<Cuid, Arc<Vec<OrderRow>>>,
+    /// Finds an id that is revoked.
+    revocations: Loader<RevocationId, RevocationId>,
     session_rooms: Loader<PidKey, Vec<SessionRoom>>,
     pruned_through: Loader<RoomName, Position>,
     timeout: Duration,
@@ -117,6 +120,9 @@ impl Store {
             }),
             orders: Loader::start(readers.clone(), config.timeout, |connection, venues| {
                 queries::open_orders(connection, venues).boxed()
+            }),
+            revocations: Loader::start(readers.clone(), config.timeout, |connection, ids| {
+                revocations::revoked(connection, ids).boxed()
             }),
             session_rooms: Loader::start(readers.clone(), config.timeout, |connection, keys| {
                 connection::blocking(connection, move |connection| log::read::session_rooms(connection, &keys))

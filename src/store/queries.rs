@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 
 use super::StoreError;
 use super::connection::Connection;
-use crate::domain::{Cuid, KitchenStatus, StaffRole, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{Cuid, KitchenStatus, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts, UserId};
 use crate::schema::{notifications, tab_items, tables, tabs, users, venue_staff};
 
 /// An item's tab, and what decides who may change the item.
@@ -99,25 +99,27 @@ pub async fn users(connection: &mut Connection, ids: Vec<UserId>) -> Result<Hash
     Ok(found)
 }
 
-fn tab_facts(venue: &str, server: &str, customer: Option<&str>) -> Option<TabFacts> {
-    Some(TabFacts {
+/// A tab's id, venue, server, customer and status.
+type TabColumns = (String, String, String, Option<String>, String);
+
+fn tab_facts((id, venue, server, customer, status): &TabColumns) -> Option<(Cuid, TabFacts)> {
+    let facts = TabFacts {
         venue: Cuid::parse(venue)?,
         server: UserId::parse(server)?,
-        customer: customer.and_then(UserId::parse),
-    })
+        customer: customer.as_deref().and_then(UserId::parse),
+        status: TabStatus::parse(status),
+    };
+    Some((Cuid::parse(id)?, facts))
 }
 
 pub async fn tabs(connection: &mut Connection, ids: Vec<Cuid>) -> Result<HashMap<Cuid, TabFacts>, StoreError> {
     let ids: Vec<&str> = ids.iter().map(Cuid::as_str).collect();
-    let rows: Vec<(String, String, String, Option<String>)> = tabs::table
+    let rows: Vec<TabColumns> = tabs::table
         .filter(tabs::id.eq_any(ids))
-        .select((tabs::id, tabs::venue_id, tabs::server_id, tabs::customer_id))
+        .select((tabs::id, tabs::venue_id, tabs::server_id, tabs::customer_id, tabs::status))
         .load(connection)
         .await?;
-    let facts = |(id, venue, server, customer): &(String, String, String, Option<String>)| {
-        Some((Cuid::parse(id)?, tab_facts(venue, server, customer.as_deref())?))
-    };
-    Ok(rows.iter().filter_map(facts).collect())
+    Ok(rows.iter().filter_map(tab_facts).collect())
 }
 
 pub async fn tables(connection: &mut Connection, ids: Vec<Cuid>) -> Result<HashMap<Cuid, TableFacts>, StoreError> {
@@ -129,16 +131,14 @@ pub async fn tables(connection: &mut Connection, ids: Vec<Cuid>) -> Result<HashM
 }
 
 pub async fn item(connection: &mut Connection, id: &Cuid) -> Result<Option<StoredItem>, StoreError> {
-    let row: Option<(String, String, String, Option<String>)> = tab_items::table
+    let row: Option<TabColumns> = tab_items::table
         .inner_join(tabs::table)
         .filter(tab_items::id.eq(id.as_str()))
-        .select((tabs::id, tabs::venue_id, tabs::server_id, tabs::customer_id))
+        .select((tabs::id, tabs::venue_id, tabs::server_id, tabs::customer_id, tabs::status))
         .first(connection)
         .await
         .optional()?;
-    Ok(row.and_then(|(tab, venue, server, customer)| {
-        Some(StoredItem { tab: Cuid::parse(&tab)?, facts: tab_facts(&venue, &server, customer.as_deref())? })
-    }))
+    Ok(row.as_ref().and_then(tab_facts).map(|(tab, facts)| StoredItem { tab, facts }))
 }
 
 /// Gives an item a state; `false` where it has it already, or is gone.

@@ -71,8 +71,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// Why a connection was refused: the values of `expeditor_connect_refusals_total`'s label.
-    pub const CONNECT_REFUSALS: [&'static str; 7] =
-        ["missing", "malformed", "signature", "expired", "too_old", "user", "unavailable"];
+    pub const CONNECT_REFUSALS: [&'static str; 9] =
+        ["missing", "malformed", "signature", "expired", "too_early", "too_old", "revoked", "user", "unavailable"];
 
     /// How a client that came back fared: the values of `expeditor_recoveries_total`'s label.
     pub const RECOVERIES: [&'static str; 4] = ["recovered", "unknown", "too_old", "gap"];

@@ -28,6 +28,9 @@ fn faults_stop_the_start_with_one_line() {
     fails_with(&[], &[("DATABASE_URL", "oracle://x")], "DATABASE_URL: not a database URL; it takes");
     fails_with(&["serve"], &[("DATABASE_URL", "sqlite:///nowhere/at/all.db")], "DATABASE_URL: ");
     fails_with(&["migrate"], &[("DATABASE_URL", "sqlite:///nowhere/at/all.db")], "DATABASE_URL: ");
+    fails_with(&[], &[("POLICY_FILE", "/nowhere")], "POLICY_FILE: /nowhere: it cannot be read");
+    fails_with(&[], &[("POLICY_FILE", "/dev/null")], "POLICY_FILE: /dev/null: it allows nothing; it takes");
+    fails_with(&[], &[("BISCUIT_PUBLIC_KEY", "1=xyz")], "BISCUIT_PUBLIC_KEY: key 1 is not 64 hexadecimal digits");
     fails_with(&[], &[("PORT", "70000")], "PORT: \"70000\"");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

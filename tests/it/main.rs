@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_input;
+mod biscuits;
 mod client_library;
 mod configuration;
 mod demo;
@@ -11,6 +12,7 @@ mod events;
 mod isolation;
 mod layering;
 mod load;
+mod matrix;
 mod network_cut;
 mod no_packet;
 mod orders;
@@ -24,4 +26,5 @@ mod rights;
 mod since;
 mod slow;
 mod supervision;
+mod tokens;
 mod transports;

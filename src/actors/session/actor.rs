@@ -11,19 +11,20 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::Directory;
+use super::access;
 use super::commands::Asked;
 use super::cursor::Cursor;
 use super::reading::Reading;
 use super::recovery::Recovery;
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
-use crate::access::{Pids, RateLimit};
+use crate::access::{Decisions, Pids, Policy, RateLimit};
 use crate::actors::messages::{
     Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
-    Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, Subject,
-    UnwatchRights, WatchRights,
+    Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, SessionKey,
+    Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
 };
 use crate::actors::sequencer::LogView;
-use crate::actors::{Audience, Registry, RightsMonitor, Sequencer};
+use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer};
 use crate::config::LogConfig;
 use crate::domain::{Identity, PidKey, Refusal, RoomKind, RoomName, packet};
 use crate::store::Store;
@@ -40,6 +41,8 @@ pub struct SessionServices {
     /// How long a client may take no more before its transport is closed.
     pub slow_patience: Duration,
     pub rights: Addr<RightsMonitor>,
+    pub revocations: Addr<RevocationMonitor>,
+    pub policy: Arc<Policy>,
     pub store: Store,
     pub rate_limit: RateLimit,
     pub metrics: Arc<Metrics>,
@@ -97,6 +100,8 @@ pub struct SessionSeed {
     pub identity: Identity,
     /// When its token ends, and the session with it.
     pub expires_at: Option<SystemTime>,
+    /// What the policy has said of it so far.
+    pub decisions: Decisions,
     pub socket_id: Box<str>,
     pub outlet: Arc<dyn Outlet>,
     /// This thread's.
@@ -110,6 +115,8 @@ pub struct SessionSeed {
 pub struct Session {
     pub(super) member: Member,
     pub(super) state: SessionState,
+    /// What the policy has said of it.
+    pub(super) decisions: Arc<Decisions>,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) socket_id: Box<str>,
     pub(super) pid: PidKey,
@@ -129,18 +136,23 @@ impl Session {
     /// before this returns, so nothing published after the client's CONNECT passes it by.
     pub fn start(seed: SessionSeed, services: Arc<SessionServices>, arbiter: &ArbiterHandle) -> Addr<Self> {
         let key = services.directory.next_key();
-        let SessionSeed { identity, expires_at, socket_id, outlet, audience, audience_index, pid, recovery } = seed;
+        let SessionSeed { identity, expires_at, decisions, socket_id, outlet, audience, audience_index, pid, recovery } =
+            seed;
         let recovered = recovery.is_some();
         let transport = outlet.transport();
         tracing::info!(user = identity.label(), socket = %socket_id, transport, recovered, "connected");
         services.metrics.connections.increment(1);
-        let rooms = recovery.as_ref().map(|recovery| recovery.rooms.iter().map(|room| room.room.clone()).collect());
+        let rooms: Option<Vec<RoomName>> =
+            recovery.as_ref().map(|recovery| recovery.rooms.iter().map(|room| room.room.clone()).collect());
         let (session_services, session_identity) = (services.clone(), identity.clone());
+        let decisions = Arc::new(decisions);
+        let own_room = access::own_room(&decisions, &identity);
         let session = Self::start_in_arbiter(arbiter, {
             let (outlet, audience, sequencer) = (outlet.clone(), audience.clone(), services.sequencer.clone());
             move |ctx| Self {
                 member: Member { key, audience, audience_index, outlet, session: ctx.address(), sequencer },
                 state: SessionState::new(session_identity, session_services.max_rooms),
+                decisions,
                 expires_at,
                 socket_id,
                 pid,
@@ -153,19 +165,15 @@ impl Session {
             }
         });
         outlet.attend(session.clone().recipient());
-        services.directory.insert(key, session.clone(), pid, identity.is_system());
+        services.directory.insert(key, session.clone(), pid, identity.is_backend());
+        watch_identity(&services, &identity, key, &session);
         let sequencer = services.sequencer.clone();
         let member = Member { key, audience, audience_index, outlet, session: session.clone(), sequencer };
-        if let Identity::User(facts) = identity {
-            let (subject, own) = (Subject::User(facts.id.clone()), RoomName::user(&facts.id));
-            let watcher = session.clone().recipient();
-            services.rights.do_send(WatchRights { subject, facts: Facts::User(Some(facts)), key, session: watcher });
-            // A room that it had is read from where it stopped, its own otherwise from where the session began.
-            let begin = if rooms.is_some() { Begin::FromLog } else { Begin::After(pid.began_at) };
-            for room in rooms.unwrap_or_else(|| vec![own]) {
-                let entry = Entry::new(room.clone(), member.clone(), begin, None, Reply::default());
-                services.registry.do_send(Join { room, entry });
-            }
+        // A room that it had is read from where it stopped, its own otherwise from where the session began.
+        let begin = if rooms.is_some() { Begin::FromLog } else { Begin::After(pid.began_at) };
+        for room in rooms.unwrap_or_else(|| own_room.into_iter().collect()) {
+            let entry = Entry::new(room.clone(), member.clone(), begin, None, Reply::default());
+            services.registry.do_send(Join { room, entry });
         }
         session
     }
@@ -209,7 +217,7 @@ impl Session {
 
     /// Notes now and then that the session is alive, so that it can be had back however long it was.
     fn note_alive(&self) {
-        let own_room = self.state.identity.user().map(|user| RoomName::user(&user.id));
+        let own_room = access::own_room(&self.decisions, &self.state.identity);
         self.note(Write::Seen { session: self.pid, own_room });
     }
 
@@ -236,13 +244,28 @@ impl Session {
     }
 }
 
+/// Has the session told when its user's rows change, and when its token is revoked.
+fn watch_identity(services: &SessionServices, identity: &Identity, key: SessionKey, session: &Addr<Session>) {
+    if let Some(user) = identity.user() {
+        let (subject, facts) = (Subject::User(user.id.clone()), Facts::User(Some(user.clone())));
+        services.rights.do_send(WatchRights { subject, facts, key, session: session.clone().recipient() });
+    }
+    let ids = identity.revocation_ids().to_vec();
+    if !ids.is_empty() {
+        services.revocations.do_send(WatchToken { ids, key, session: session.clone().recipient() });
+    }
+}
+
 impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.state.enter_own_room();
+        if let Some(room) = access::own_room(&self.decisions, &self.state.identity) {
+            self.state.enter_own_room(room);
+        }
         self.come_back(ctx);
         self.end_with_token(ctx);
+        self.look_again_in_time(ctx);
         ctx.run_interval(self.services.log_limits.seen_every(), |session, _| session.note_alive());
     }
 }
@@ -256,6 +279,9 @@ impl Drop for Session {
         self.note(Write::Seen { session: self.pid, own_room: None });
         if let Some(user) = self.state.identity.user() {
             self.unwatch(Subject::User(user.id.clone()));
+        }
+        if self.state.identity.warrant().is_some() {
+            self.services.revocations.do_send(UnwatchToken { key: self.member.key });
         }
         if std::thread::panicking() {
             self.member.outlet.close(Closing::Transport);
@@ -371,6 +397,14 @@ impl Handler<RightsChanged> for Session {
 
     fn handle(&mut self, _: RightsChanged, ctx: &mut Self::Context) {
         self.check_rights_again(ctx);
+    }
+}
+
+impl Handler<TokenRevoked> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: TokenRevoked, ctx: &mut Self::Context) {
+        self.end("its token was revoked", ctx);
     }
 }
 

@@ -35,11 +35,12 @@ enum Past {
 impl Session {
     pub(super) fn join(&self, room: RoomName, since: Option<Box<str>>, asked: Asked, ctx: &mut Context<Self>) {
         let (services, identity) = (self.services.clone(), self.state.identity.clone());
+        let decisions = self.decisions.clone();
         let checking = async move {
             let store = &services.store;
             // The rows as they are now: a right that was given a moment ago holds at once.
             let identity = access::identity_now(store, &identity).await?.ok_or(policy::denied(room.kind()))?;
-            let admission = access::may_be_in(store, &identity, &room).await?;
+            let admission = access::may_be_in(store, &decisions, &identity, &room).await?;
             let offset = since.as_deref().and_then(Offset::parse);
             if offset.as_ref().is_some_and(|offset| offset.head > services.view.head()) {
                 services.catch_up().await;

@@ -5,6 +5,7 @@ mod actor;
 mod commands;
 mod cursor;
 mod directory;
+mod identify;
 mod joins;
 mod orders;
 mod reading;
@@ -12,6 +13,8 @@ pub mod recovery;
 mod rights;
 mod state;
 
+pub use access::read_publish;
 pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
 pub use commands::publishing;
 pub use directory::Directory;
+pub use identify::{NotIdentified, identify};

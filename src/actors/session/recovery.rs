@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::access::{self, AccessError, Admission};
 use super::actor::SessionServices;
+use crate::access::Decisions;
 use crate::actors::messages::{Facts, Subject};
 use crate::domain::{Identity, Offset, PidKey, Position, Refusal, RoomName};
 use crate::store::StoreError;
@@ -54,6 +55,7 @@ impl NotRecovered {
 /// [`StoreError`] where that cannot be told now; the client should try again.
 pub async fn plan(
     services: &SessionServices,
+    decisions: &Decisions,
     identity: &Identity,
     pid: &str,
     offset: Option<&str>,
@@ -77,8 +79,9 @@ pub async fn plan(
         return Ok(Err(NotRecovered::TooOld));
     }
     let mut recovery = Recovery { key, head: offset.head.max(key.began_at), rooms: Vec::new(), lost: Vec::new() };
-    for (room, start) in starts(identity, &key, &offset, rows) {
-        match access::may_be_in(&services.store, identity, &room).await {
+    let own_room = access::own_room(decisions, identity);
+    for (room, start) in starts(own_room, &key, &offset, rows) {
+        match access::may_be_in(&services.store, decisions, identity, &room).await {
             Ok(Admission { rests_on }) => {
                 if start < services.store.pruned_through(&room).await? {
                     return Ok(Err(NotRecovered::Gap));
@@ -87,14 +90,19 @@ pub async fn plan(
             }
             Err(AccessError::Refused(refusal)) => recovery.lost.push((room, refusal)),
             Err(AccessError::Store(error)) => return Err(error),
+            Err(AccessError::TooCostly) => return Err(StoreError::Timeout),
         }
     }
     Ok(Ok(recovery))
 }
 
 /// From where each of the session's rooms is to be read.
-fn starts(identity: &Identity, key: &PidKey, offset: &Offset, rows: Vec<SessionRoom>) -> Vec<(RoomName, Position)> {
-    let own_room = identity.user().map(|user| RoomName::user(&user.id));
+fn starts(
+    own_room: Option<RoomName>,
+    key: &PidKey,
+    offset: &Offset,
+    rows: Vec<SessionRoom>,
+) -> Vec<(RoomName, Position)> {
     let own = own_room.clone().map(|room| (room, offset.head.max(key.began_at)));
     let others = rows.into_iter().filter(|row| Some(&row.room) != own_room.as_ref());
     own.into_iter().chain(others.map(|row| start_of(offset, row))).collect()

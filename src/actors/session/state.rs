@@ -22,10 +22,8 @@ impl SessionState {
     }
 
     /// Notes the room of the user, which comes with connecting.
-    pub fn enter_own_room(&mut self) {
-        if let Some(user) = self.identity.user() {
-            self.rooms.insert(RoomName::user(&user.id), None);
-        }
+    pub fn enter_own_room(&mut self, room: RoomName) {
+        self.rooms.insert(room, None);
     }
 
     /// Notes a room, and the row that the right to be in it rests on.
@@ -172,7 +170,7 @@ mod tests {
     fn rooms_are_bounded_and_joining_twice_changes_nothing() {
         let facts = UserFacts { id: UserId::parse("u").unwrap(), staff: vec![] };
         let mut session = SessionState::new(Identity::User(Arc::new(facts)), 2);
-        session.enter_own_room();
+        session.enter_own_room(room("user:u"));
         session.enter(&room("tab:c00000001"), None).unwrap();
         session.enter(&room("tab:c00000002"), None).unwrap();
         session.enter(&room("tab:c00000002"), None).unwrap();

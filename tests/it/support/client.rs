@@ -62,6 +62,11 @@ impl Driver {
         Self::start(Command::new("node").arg(folder().join("browser.mjs")))
     }
 
+    /// No clients: the libraries that mint session tokens.
+    pub fn minter() -> Self {
+        Self::start(Command::new("node").arg(folder().join("mint.mjs")))
+    }
+
     /// `SocketEmitter` of `clients/`.
     pub fn emitter() -> Self {
         Self::start(Command::new("node").arg(client_library().join("emitter.mjs")))

@@ -89,6 +89,15 @@ impl Instance {
         (status, serde_json::from_str(&body).unwrap())
     }
 
+    /// The status and answer of a `POST` with this token as Bearer.
+    pub fn post_json(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let request = agent.post(format!("{}{path}", self.url())).header("authorization", format!("Bearer {token}"));
+        let mut response = request.send(body.to_string()).unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str(&text).unwrap())
+    }
+
     /// The value of a counter's line, such as `socket_events_total{event="broadcast",status="success"}`.
     pub fn metric(&self, line: &str) -> u64 {
         let text = self.services().metrics.render();

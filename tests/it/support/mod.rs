@@ -1,5 +1,6 @@
 //! What the tests stand on: an instance, stock clients, tokens, and waiting for conditions.
 
+pub mod biscuits;
 pub mod client;
 pub mod house;
 pub mod instance;
