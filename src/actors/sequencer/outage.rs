@@ -23,6 +23,8 @@ pub struct Outage {
     held: VecDeque<Write>,
     /// Bytes of payload.
     weight: usize,
+    /// Of those being stored now, number and bytes: they count as well.
+    trying: (usize, usize),
     failures: u32,
     /// Changes of rows that wait, for a while, until they can be made.
     parked: VecDeque<(Instant, Settlement)>,
@@ -59,12 +61,15 @@ impl Outage {
 
     fn take(&mut self, count: usize) -> Vec<Write> {
         let writes: Vec<Write> = self.held.drain(..count.min(self.held.len())).collect();
-        self.weight -= writes.iter().map(weight).sum::<usize>();
+        let taken = writes.iter().map(weight).sum::<usize>();
+        self.weight -= taken;
+        self.trying = (writes.len(), taken);
         writes
     }
 
     /// Holds again what could not be stored, before all else.
     fn take_back(&mut self, writes: impl DoubleEndedIterator<Item = Write>) {
+        self.trying = (0, 0);
         for write in writes.rev() {
             self.weight += weight(&write);
             self.held.push_front(write);
@@ -72,7 +77,7 @@ impl Outage {
     }
 
     fn is_full(&self) -> bool {
-        self.held.len() >= Self::MAX_HELD || self.weight >= Self::MAX_WEIGHT
+        self.held.len() + self.trying.0 >= Self::MAX_HELD || self.weight + self.trying.1 >= Self::MAX_WEIGHT
     }
 
     fn holds(&self, append: &Append) -> bool {
