@@ -25,8 +25,8 @@ use crate::actors::sequencer::LogView;
 use crate::actors::{Audience, Registry, RightsMonitor, Sequencer};
 use crate::config::LogConfig;
 use crate::domain::{Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
-use crate::store::Store;
 use crate::store::log::Write;
+use crate::store::{Store, StoreError};
 use crate::telemetry::{EventStatus, Metrics};
 
 /// What all sessions of an instance share.
@@ -84,7 +84,10 @@ impl SessionServices {
 
 impl SessionServices {
     /// Whether the log reaches this far. What another instance has written may not be known here yet.
-    pub(super) async fn reaches(&self, position: Position, session: PidKey) -> bool {
+    ///
+    /// # Errors
+    /// [`StoreError`] where that cannot be told now.
+    pub(super) async fn reaches(&self, position: Position, session: PidKey) -> Result<bool, StoreError> {
         if position > self.view.head() {
             // What is stored brings with it what others stored before; that the session is alive is as good as anything.
             let (passed, barrier) = oneshot::channel();
@@ -93,7 +96,11 @@ impl SessionServices {
             // Dropped unanswered only when the service ends.
             barrier.await.ok();
         }
-        position <= self.view.head()
+        if position > self.view.head() && position <= self.store.log_head().await? {
+            // The database took too long for it to be brought here.
+            return Err(StoreError::Timeout);
+        }
+        Ok(position <= self.view.head())
     }
 }
 

@@ -42,7 +42,7 @@ impl Session {
             let identity = access::identity_now(store, &identity).await?.ok_or(policy::denied(room.kind()))?;
             let admission = access::may_be_in(store, &identity, &room).await?;
             let after = match since.as_deref().and_then(Offset::parse) {
-                Some(offset) if offset.log == services.view.log && services.reaches(offset.head, pid).await => {
+                Some(offset) if offset.log == services.view.log && services.reaches(offset.head, pid).await? => {
                     let after = offset.position_in(&room);
                     (after >= store.pruned_through(&room).await?).then_some(after)
                 }

@@ -61,7 +61,7 @@ pub async fn plan(
     let Some(key) = services.pids.verify(pid, identity) else { return Ok(Err(NotRecovered::Unknown)) };
     let offset = match offset.filter(|text| !text.is_empty()).map(Offset::parse) {
         None => Offset::at(services.view.log, 0),
-        Some(Some(offset)) if offset.log == services.view.log && services.reaches(offset.head, key).await => offset,
+        Some(Some(offset)) if offset.log == services.view.log && services.reaches(offset.head, key).await? => offset,
         Some(_) => return Ok(Err(NotRecovered::Unknown)),
     };
     if !services.view.is_durable() {
