@@ -26,9 +26,9 @@ use crate::actors::messages::{
 use crate::actors::sequencer::LogView;
 use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer};
 use crate::config::LogConfig;
-use crate::domain::{Identity, PidKey, Refusal, RoomKind, RoomName, packet};
-use crate::store::Store;
+use crate::domain::{Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
 use crate::store::log::Write;
+use crate::store::{Store, StoreError};
 use crate::telemetry::{EventStatus, Metrics};
 
 /// What all sessions of an instance share.
@@ -79,13 +79,23 @@ impl PublishIds {
 }
 
 impl SessionServices {
-    /// Waits until this process has what another on the same database has stored by now: in a
-    /// rolling restart a client may show an offset that is news here.
-    pub async fn catch_up(&self) {
-        let (seen, caught_up) = oneshot::channel();
-        self.sequencer.do_send(Sequence::CatchUp(seen));
-        // Dropped unanswered only when the service ends.
-        caught_up.await.ok();
+    /// Whether the log reaches this far. In a rolling restart a client may show an offset that
+    /// another process has given, and that is news here.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that cannot be told now.
+    pub(super) async fn reaches(&self, position: Position) -> Result<bool, StoreError> {
+        if position > self.view.head() {
+            let (seen, caught_up) = oneshot::channel();
+            self.sequencer.do_send(Sequence::CatchUp(seen));
+            // Dropped unanswered only when the service ends.
+            caught_up.await.ok();
+        }
+        if position > self.view.head() && position <= self.store.log_head().await? {
+            // The database took too long for it to be brought here.
+            return Err(StoreError::Timeout);
+        }
+        Ok(position <= self.view.head())
     }
 
     /// A new session's key, and the `pid` that shows it.

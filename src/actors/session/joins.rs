@@ -41,12 +41,8 @@ impl Session {
             // The rows as they are now: a right that was given a moment ago holds at once.
             let identity = access::identity_now(store, &identity).await?.ok_or(policy::denied(room.kind()))?;
             let admission = access::may_be_in(store, &decisions, &identity, &room).await?;
-            let offset = since.as_deref().and_then(Offset::parse);
-            if offset.as_ref().is_some_and(|offset| offset.head > services.view.head()) {
-                services.catch_up().await;
-            }
-            let after = match offset {
-                Some(offset) if offset.log == services.view.log && offset.head <= services.view.head() => {
+            let after = match since.as_deref().and_then(Offset::parse) {
+                Some(offset) if offset.log == services.view.log && services.reaches(offset.head).await? => {
                     let after = offset.position_in(&room);
                     (after >= store.pruned_through(&room).await?).then_some(after)
                 }

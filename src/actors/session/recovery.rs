@@ -61,13 +61,9 @@ pub async fn plan(
     offset: Option<&str>,
 ) -> Result<Result<Recovery, NotRecovered>, StoreError> {
     let Some(key) = services.pids.verify(pid, identity) else { return Ok(Err(NotRecovered::Unknown)) };
-    let given = offset;
-    if given.and_then(Offset::parse).is_some_and(|offset| offset.head > services.view.head()) {
-        services.catch_up().await;
-    }
-    let offset = match given.filter(|text| !text.is_empty()).map(Offset::parse) {
+    let offset = match offset.filter(|text| !text.is_empty()).map(Offset::parse) {
         None => Offset::at(services.view.log, 0),
-        Some(Some(offset)) if offset.log == services.view.log && offset.head <= services.view.head() => offset,
+        Some(Some(offset)) if offset.log == services.view.log && services.reaches(offset.head).await? => offset,
         Some(_) => return Ok(Err(NotRecovered::Unknown)),
     };
     if !services.view.is_durable() {
