@@ -31,6 +31,7 @@ pub async fn open(path: &Path, timeout: Duration, size: u32) -> Result<Pool, Sto
                 "PRAGMA busy_timeout = {busy_timeout_ms};
                  PRAGMA journal_mode = WAL;
                  PRAGMA synchronous = FULL;
+                 PRAGMA wal_autocheckpoint = 0;
                  PRAGMA foreign_keys = ON;"
             );
             connection

@@ -3,6 +3,9 @@
 use std::sync::Weak;
 use std::time::Duration;
 
+use diesel::RunQueryDsl;
+use diesel::sql_types::Integer;
+use diesel::sqlite::SqliteConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::log::retention;
@@ -34,6 +37,48 @@ pub async fn keep_log_within(store: Weak<Inner>, limits: LogConfig) {
             Err(error) => tracing::warn!(%error, "the log could not be pruned"),
         }
     }
+}
+
+/// How often what was committed is brought from the write-ahead log into the database.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// Pages of 4 KiB from which on the write-ahead log is to begin anew, though that makes a commit wait.
+const LONG_LOG: i32 = 16_000;
+
+/// Brings commits into the database's file beside the appends, not as a part of one: that would hold up
+/// an append for the time of several.
+pub async fn checkpoint(store: Weak<Inner>) {
+    let mut ticks = interval(CHECKPOINT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(inner) = store.upgrade() else { return };
+        if let Err(error) = checkpoint_once(&inner).await {
+            tracing::warn!(%error, "the write-ahead log could not be checkpointed");
+        }
+    }
+}
+
+async fn checkpoint_once(inner: &Inner) -> Result<(), StoreError> {
+    let mut connection = connection::get(&inner.readers).await?;
+    let pages = connection::blocking(&mut connection, |connection| run_checkpoint(connection, "PASSIVE")).await?;
+    drop(connection);
+    if pages > LONG_LOG {
+        // Nearly all of it is done: what is left is what came meanwhile.
+        let mut connection = connection::get(&inner.writer).await?;
+        connection::blocking(&mut connection, |connection| run_checkpoint(connection, "RESTART")).await?;
+    }
+    Ok(())
+}
+
+/// The pages in the write-ahead log.
+fn run_checkpoint(connection: &mut SqliteConnection, mode: &str) -> diesel::QueryResult<i32> {
+    #[derive(diesel::QueryableByName)]
+    struct Progress {
+        #[diesel(sql_type = Integer)]
+        log: i32,
+    }
+    let query = diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})"));
+    query.get_result::<Progress>(connection).map(|progress| progress.log)
 }
 
 /// In steps, so that appends come between.

@@ -138,6 +138,7 @@ impl Store {
         };
         let inner = Arc::new(inner);
         tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&inner), limits.clone()));
+        tokio::spawn(housekeeping::checkpoint(Arc::downgrade(&inner)));
         drop(entered);
         Ok(Self { inner, handle })
     }

@@ -74,6 +74,10 @@ pub struct Sequencer {
     /// What the newest publishes with a name were answered.
     pub(super) recent: IndexMap<(Arc<str>, Box<str>), Known>,
     scheduled: bool,
+    /// A batch begins when its time has come, if none does before.
+    pacing: bool,
+    /// Steps of the newest batches.
+    usual_batch: usize,
     next_batch: Instant,
     settled: Vec<oneshot::Sender<()>>,
 }
@@ -93,9 +97,12 @@ struct StartBatch;
 impl Sequencer {
     /// Steps of one batch.
     const MAX_BATCH: usize = 1_024;
-    /// While much comes, batches begin this far apart, so that they share a commit; what comes to an
-    /// idle service is stored at once.
+    /// While much comes, batches begin this far apart, so that they share a commit, unless as much waits as
+    /// came with the ones before: publishers that wait for their answers send no more until
+    /// then. What comes to an idle service is stored at once.
     const PACE: Duration = Duration::from_millis(1);
+    /// Fewer steps than this are not worth a commit of their own within that time.
+    const WORTHWHILE: usize = 4;
     /// How often a service without publishes looks whether another has gone on with the log.
     const LOOK_EVERY: Duration = Duration::from_millis(200);
     /// How long a batch may take before what can go out without it does.
@@ -121,6 +128,8 @@ impl Sequencer {
             outage: None,
             recent: IndexMap::new(),
             scheduled: false,
+            pacing: false,
+            usual_batch: 0,
             next_batch: Instant::now(),
             settled: Vec::new(),
         })
@@ -141,8 +150,13 @@ impl Sequencer {
             }
             return;
         }
-        self.scheduled = true;
-        let wait = self.next_batch.saturating_duration_since(Instant::now());
+        let full = self.queue.len() >= self.usual_batch.max(Self::WORTHWHILE);
+        let wait = if full { Duration::ZERO } else { self.next_batch.saturating_duration_since(Instant::now()) };
+        if wait.is_zero() {
+            self.scheduled = true;
+        } else if std::mem::replace(&mut self.pacing, true) {
+            return;
+        }
         let sequencer = ctx.address();
         actix_rt::spawn(async move {
             // Without a wait this runs once the tasks that are ready now have had their turn: what they publish comes along.
@@ -155,11 +169,14 @@ impl Sequencer {
 
     fn start_batch(&mut self, ctx: &mut Context<Self>) {
         self.scheduled = false;
-        if self.in_flight.is_some() || self.outage.is_some() {
+        self.pacing = false;
+        if self.in_flight.is_some() || self.outage.is_some() || self.queue.is_empty() {
             return;
         }
         self.next_batch = Instant::now() + Self::PACE;
         let count = self.queue.len().min(Self::MAX_BATCH);
+        // Follows what comes at once, and forgets it slowly.
+        self.usual_batch = count.max(self.usual_batch - self.usual_batch.div_ceil(8));
         let steps: Vec<Sequence> = self.queue.drain(..count).collect();
         let writes = steps.iter().filter_map(write_of).collect();
         self.commit(writes, steps.into_iter().map(Slot::Waiting).collect(), ctx);
