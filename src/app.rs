@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow};
 use socket2::{Domain, Socket, Type};
 
 use crate::access::{Pids, RateLimit, Tokens};
+use crate::actors::insight::Census;
 use crate::actors::messages::AudienceStarted;
 use crate::actors::sequencer::LogView;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
@@ -178,19 +179,22 @@ impl House {
         let metrics = Arc::new(Metrics::new());
         let tokens = Arc::new(Tokens::new(&config.auth));
         let view = Arc::new(LogView::new(&log.log));
-        let sequencer = Sequencer::start(store.clone(), view.clone(), log.newest.clone(), metrics.clone());
+        let census = Arc::new(Census::default());
+        let newest = log.newest.clone();
+        let sequencer = Sequencer::start(store.clone(), view.clone(), newest, metrics.clone(), census.clone());
         let services = Arc::new(SessionServices {
-            registry: Registry::start(sequencer.clone(), room_idle, metrics.clone()),
+            registry: Registry::start(sequencer.clone(), room_idle, metrics.clone(), census.clone()),
             sequencer,
             view,
             pids: Pids::new(&log.log.pid_secret),
             log_limits: config.log.clone(),
             slow_patience: config.socket.slow_patience,
-            rights: RightsMonitor::start(store.clone()),
+            rights: RightsMonitor::start(store.clone(), census.rights.clone()),
             store: store.clone(),
             rate_limit: RateLimit::new(&config.limits),
             metrics,
             directory: directory.clone(),
+            census,
             max_rooms: config.limits.max_rooms_per_session,
             publish_ids: PublishIds::default(),
         });
@@ -201,7 +205,8 @@ impl House {
 
     /// Starts what each worker thread has of its own.
     fn settle_worker(&self, index: usize) {
-        let audience = Audience::start(self.services.view.log, self.services.metrics.deliveries.clone());
+        let SessionServices { view, metrics, census, .. } = &*self.services;
+        let audience = Audience::start(index, view.log, metrics.deliveries.clone(), census.clone());
         self.services.registry.do_send(AudienceStarted { index, audience: audience.clone() });
         Worker { arbiter: Arbiter::current(), audience, index }.settle();
     }

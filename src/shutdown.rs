@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use actix::Addr;
-
 use crate::actors::Sequencer;
+use crate::actors::insight::Post;
 use crate::actors::messages::{Drain, Settle};
 use crate::actors::session::Directory;
 
@@ -16,7 +15,7 @@ use crate::actors::session::Directory;
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Empties the instance within `limit`.
-pub async fn drain(directory: &Directory, sequencer: Option<&Addr<Sequencer>>, draining: &AtomicBool, limit: Duration) {
+pub async fn drain(directory: &Directory, sequencer: Option<&Post<Sequencer>>, draining: &AtomicBool, limit: Duration) {
     // The port stays open: a polling client needs it to fetch what is left for it. New sessions are refused.
     draining.store(true, Ordering::Release);
     let began = Instant::now();

@@ -2,6 +2,8 @@
 
 mod log;
 mod metrics;
+mod times;
 
 pub use log::init as init_logging;
 pub use metrics::{EventStatus, Metrics};
+pub use times::{Counts, Times};

@@ -4,14 +4,17 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::prelude::*;
 use indexmap::IndexMap;
 use metrics::Counter;
 
+use super::insight::{AudienceRecord, Census, Journal, Post, Probe};
 use super::logged::Logged;
 use super::messages::{
-    AddMember, Begin, Deliver, EnteredAt, FindMembers, GoLive, Hold, Outlet, RemoveMember, Reply, SessionKey,
+    AddMember, Begin, Deliver, EnteredAt, FindMembers, GoLive, Hold, InspectMembers, MemberView, Outlet, RemoveMember,
+    Reply, SessionKey,
 };
 use super::seat::Seat;
 use crate::domain::{LogId, RoomName};
@@ -24,14 +27,34 @@ pub struct Audience {
     seats: HashMap<SessionKey, (Rc<Seat>, usize)>,
     log: LogId,
     deliveries: Counter,
+    index: usize,
+    probe: Arc<Probe>,
+    journal: Arc<Journal>,
+    census: Arc<Census>,
 }
 
 impl Audience {
-    pub fn start(log: LogId, deliveries: Counter) -> Addr<Self> {
-        Self::create(|_| Self { rooms: HashMap::new(), seats: HashMap::new(), log, deliveries })
+    /// To be called on the worker thread that has this index.
+    pub fn start(index: usize, log: LogId, deliveries: Counter, census: Arc<Census>) -> Post<Self> {
+        let (probe, journal) = (Arc::<Probe>::default(), Arc::<Journal>::default());
+        let (rooms, seats) = (HashMap::new(), HashMap::new());
+        let audience = Self {
+            rooms,
+            seats,
+            log,
+            deliveries,
+            index,
+            probe: probe.clone(),
+            journal: journal.clone(),
+            census: census.clone(),
+        };
+        let audience = Post::new(Self::create(|_| audience), probe);
+        census.list_audience(AudienceRecord { index, audience: audience.clone(), journal });
+        audience
     }
 
-    fn deliver(&self, event: &std::sync::Arc<Logged>) {
+    fn deliver(&self, event: &Arc<Logged>) {
+        let turn = self.journal.next_turn();
         let delivered = match event.rooms() {
             [room] => self.rooms.get(room).map_or(0, |members| {
                 members.values().for_each(|seat| seat.take(event, self.log));
@@ -45,6 +68,9 @@ impl Audience {
             }
         };
         self.deliveries.increment(delivered as u64);
+        if let Some(way) = event.way() {
+            self.census.latency.record(way.hand_over(self.index, turn, delivered));
+        }
     }
 }
 
@@ -65,6 +91,7 @@ impl Handler<Deliver> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: Deliver, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         self.deliver(&message.event);
     }
 }
@@ -73,17 +100,21 @@ impl Handler<AddMember> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: AddMember, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         let AddMember { room, key, outlet, session, begin, at, reply, entered } = message;
         // The reply first: the room's events follow it.
         answer(&*outlet, &reply);
-        let (seat, rooms) = self.seats.entry(key).or_insert_with(|| (Rc::new(Seat::new(outlet, session)), 0));
+        let journal = &self.journal;
+        let new_seat = || (Rc::new(Seat::new(key, outlet, session, journal.clone())), 0);
+        let (seat, rooms) = self.seats.entry(key).or_insert_with(new_seat);
         let live_through = seat.live_through();
         match begin {
             Begin::Now | Begin::After(_) => {}
             Begin::Held => seat.hold(),
             Begin::FromLog => seat.step_back(),
         }
-        if self.rooms.entry(room).or_default().insert(key, seat.clone()).is_none() {
+        if self.rooms.entry(room.clone()).or_default().insert(key, seat.clone()).is_none() {
+            self.journal.entered(room, key);
             *rooms += 1;
         }
         if let Some(entered) = entered {
@@ -97,10 +128,14 @@ impl Handler<RemoveMember> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: RemoveMember, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         if let Some(members) = self.rooms.get_mut(&message.room) {
             let was_in = members.swap_remove(&message.key).is_some();
             if members.is_empty() {
                 self.rooms.remove(&message.room);
+            }
+            if was_in {
+                self.journal.left(&message.room, message.key);
             }
             if was_in && let Some((_, rooms)) = self.seats.get_mut(&message.key) {
                 *rooms -= 1;
@@ -117,6 +152,7 @@ impl Handler<FindMembers> for Audience {
     type Result = Vec<SessionKey>;
 
     fn handle(&mut self, message: FindMembers, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
         self.rooms.get(&message.room).map(|members| members.keys().copied().collect()).unwrap_or_default()
     }
 }
@@ -125,6 +161,7 @@ impl Handler<Hold> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: Hold, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         if let Some((seat, _)) = self.seats.get(&message.key) {
             seat.hold();
         }
@@ -135,7 +172,18 @@ impl Handler<GoLive> for Audience {
     type Result = bool;
 
     fn handle(&mut self, message: GoLive, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
         // A session in no room any more has nothing to wait for.
         self.seats.get(&message.key).is_none_or(|(seat, _)| seat.go_live(message.through, self.log))
+    }
+}
+
+impl Handler<InspectMembers> for Audience {
+    type Result = Vec<MemberView>;
+
+    fn handle(&mut self, message: InspectMembers, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
+        let members = self.rooms.get(&message.room).into_iter().flatten();
+        members.map(|(key, seat)| MemberView { key: *key, flow: seat.flow(), last: seat.last() }).collect()
     }
 }

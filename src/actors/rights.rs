@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::join_all;
 
+use super::insight::{Post, Probe};
 use super::messages::{Facts, RightsChanged, SessionKey, Subject, UnwatchRights, WatchRights};
 use crate::store::{Store, StoreError};
 
@@ -31,11 +32,13 @@ impl Watched {
 pub struct RightsMonitor {
     store: Store,
     watched: HashMap<Subject, Watched>,
+    probe: Arc<Probe>,
 }
 
 impl RightsMonitor {
-    pub fn start(store: Store) -> Addr<Self> {
-        Self::create(|_| Self { store, watched: HashMap::new() })
+    pub fn start(store: Store, probe: Arc<Probe>) -> Post<Self> {
+        let monitor = Self { store, watched: HashMap::new(), probe: probe.clone() };
+        Post::new(Self::create(|_| monitor), probe)
     }
 
     fn read_again(&mut self, ctx: &mut Context<Self>) {
@@ -90,6 +93,7 @@ impl Handler<WatchRights> for RightsMonitor {
     type Result = ();
 
     fn handle(&mut self, message: WatchRights, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         let WatchRights { subject, facts, key, session } = message;
         let watched =
             self.watched.entry(subject).or_insert_with(|| Watched { facts: facts.clone(), sessions: HashMap::new() });
@@ -103,6 +107,7 @@ impl Handler<UnwatchRights> for RightsMonitor {
     type Result = ();
 
     fn handle(&mut self, message: UnwatchRights, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         if let Some(watched) = self.watched.get_mut(&message.subject) {
             watched.sessions.remove(&message.key);
             if watched.sessions.is_empty() {

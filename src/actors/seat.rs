@@ -4,17 +4,18 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use actix::Addr;
-
 use super::Session;
+use super::insight::{self, Journal, Post, State};
 use super::logged::Logged;
-use super::messages::{Closing, FellBehind, Outlet};
+use super::messages::{Closing, FellBehind, Outlet, SessionKey};
 use crate::domain::{LogId, Offset, Position};
 
 /// Of one thread, hence the cells.
 pub struct Seat {
+    key: SessionKey,
     outlet: Arc<dyn Outlet>,
-    session: Addr<Session>,
+    session: Post<Session>,
+    journal: Arc<Journal>,
     flow: RefCell<Flow>,
     live: Cell<bool>,
     /// Up to where the session has had its events; `None` while it has had none on this connection.
@@ -35,8 +36,34 @@ impl Seat {
     const MAX_HELD: usize = 1_024;
     const MAX_HELD_WEIGHT: usize = 1024 * 1024;
 
-    pub fn new(outlet: Arc<dyn Outlet>, session: Addr<Session>) -> Self {
-        Self { outlet, session, flow: RefCell::new(Flow::Live), live: Cell::new(true), last: Cell::new(None) }
+    pub fn new(key: SessionKey, outlet: Arc<dyn Outlet>, session: Post<Session>, journal: Arc<Journal>) -> Self {
+        let (flow, live, last) = (RefCell::new(Flow::Live), Cell::new(true), Cell::new(None));
+        Self { key, outlet, session, journal, flow, live, last }
+    }
+
+    /// Notes for the operator how the session is sent its events from here on.
+    fn note(&self, flow: insight::Flow) {
+        let probe = self.session.probe();
+        probe.set_behind(self.last.get().unwrap_or_default());
+        probe.set_state(match flow {
+            insight::Flow::Live => State::Running,
+            insight::Flow::Held => State::Reading,
+            insight::Flow::Behind => State::Behind,
+        });
+        self.journal.flows(self.key, flow);
+    }
+
+    pub fn flow(&self) -> insight::Flow {
+        match *self.flow.borrow() {
+            Flow::Live => insight::Flow::Live,
+            Flow::Held { .. } => insight::Flow::Held,
+            Flow::Behind => insight::Flow::Behind,
+        }
+    }
+
+    /// Up to where the session has had its events on this connection.
+    pub fn last(&self) -> Option<Position> {
+        self.last.get()
     }
 
     /// Takes an event of one of the session's rooms.
@@ -90,6 +117,7 @@ impl Seat {
                 }
                 events.iter().filter(|event| event.position().is_none()).for_each(|event| self.miss(event));
                 *flow = Flow::Behind;
+                self.note(insight::Flow::Behind);
             }
             Flow::Live | Flow::Behind => {}
         }
@@ -108,12 +136,14 @@ impl Seat {
         let mut flow = self.flow.borrow_mut();
         if !matches!(*flow, Flow::Held { .. }) {
             *flow = Flow::Held { events: Vec::new(), weight: 0 };
+            self.note(insight::Flow::Held);
         }
     }
 
     pub fn step_back(&self) {
         self.live.set(false);
         *self.flow.borrow_mut() = Flow::Behind;
+        self.note(insight::Flow::Behind);
     }
 
     /// The client has been sent everything up to and with `through`; `false` where more came since than was kept.
@@ -129,6 +159,7 @@ impl Seat {
         };
         self.last.set(self.last.get().max(Some(through)));
         self.live.set(true);
+        self.note(insight::Flow::Live);
         // One that is not taken makes the session fall behind, and those after it are kept no more.
         events.iter().for_each(|event| self.take(event, log));
         true

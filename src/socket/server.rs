@@ -232,6 +232,7 @@ impl Reception {
             outlet,
             audience: worker.audience,
             audience_index: worker.index,
+            address: link.peer,
             pid: key,
             recovery,
         };

@@ -1,8 +1,10 @@
 //! How a step goes out once its place is known.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::actor::{Sequencer, logged};
+use crate::actors::insight::{Outgoing, Publisher, Way};
 use crate::actors::logged::Logged;
 use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Reply, Sequence};
 use crate::actors::publication::{Receipt, Settlement};
@@ -30,7 +32,8 @@ impl Sequencer {
         let Settlement { append, audiences, receipt } = settlement;
         match written {
             Some(Written::Placed(position)) => {
-                let event = self.place(&append, position);
+                let way = self.note(&append, &receipt, Some(position));
+                let event = self.place(&append, position, Some(way));
                 self.deliver(&event, audiences);
                 receipt.publish(self.head_offset.clone(), true);
             }
@@ -45,15 +48,23 @@ impl Sequencer {
     }
 
     pub(super) fn publish_unplaced(&mut self, append: Append, audiences: u64, receipt: Receipt) {
-        let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept));
+        let way = self.note(&append, &receipt, None);
+        if append.kept {
+            self.census.ways.expect_stored(append.event.clone(), way.clone());
+        }
+        let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept).on(way));
         self.deliver(&event, audiences);
         receipt.publish(self.head_offset.clone(), false);
     }
 
     /// Gives an event its place in memory, as it has one in the database.
-    fn place(&mut self, append: &Append, position: Position) -> Arc<Logged> {
+    fn place(&mut self, append: &Append, position: Position, way: Option<Arc<Way>>) -> Arc<Logged> {
         let (name, payload) = (append.event.name(), append.event.payload());
-        let event = Arc::new(Logged::placed(append.rooms.clone(), name, payload, self.view.log, position));
+        let event = Logged::placed(append.rooms.clone(), name, payload, self.view.log, position);
+        let event = Arc::new(match way {
+            Some(way) => event.on(way),
+            None => event,
+        });
         self.set_head(position);
         self.tail.push(event.clone());
         event
@@ -62,17 +73,40 @@ impl Sequencer {
     /// An event that went out before it could be stored is stored now. Who was there has had it.
     pub(super) fn note_stored(&mut self, write: &Write, written: Option<Written>) {
         if let (Write::Append(append), Some(Written::Placed(position))) = (write, written) {
-            self.place(append, position);
+            self.place(append, position, None);
+            self.census.ways.stored(&append.event, position);
         }
     }
 
     /// An event that another process on the same database has stored.
     pub(super) fn adopt(&mut self, event: StoredEvent) {
         let position = event.position;
-        let event = Arc::new(logged(event, self.view.log));
+        let way = self.census.ways.note(Outgoing {
+            id: "".into(),
+            event: &event.name,
+            rooms: event.rooms.as_slice().into(),
+            publisher: Publisher::Elsewhere,
+            received: Instant::now(),
+            position: Some(position),
+            audiences: self.audiences.len(),
+        });
+        let event = Arc::new(logged(event, self.view.log).on(way));
         self.set_head(position);
         self.tail.push(event.clone());
         self.deliver(&event, ALL);
+    }
+
+    /// Notes an event's way as it goes out.
+    fn note(&self, append: &Append, receipt: &Receipt, position: Option<Position>) -> Arc<Way> {
+        self.census.ways.note(Outgoing {
+            id: receipt.id().clone(),
+            event: append.event.name(),
+            rooms: append.rooms.clone(),
+            publisher: receipt.publisher(),
+            received: receipt.received(),
+            position,
+            audiences: self.audiences.len(),
+        })
     }
 
     fn deliver(&self, event: &Arc<Logged>, audiences: u64) {

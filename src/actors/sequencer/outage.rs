@@ -71,6 +71,10 @@ impl Outage {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.held.len() + self.parked.len()
+    }
+
     fn is_full(&self) -> bool {
         self.held.len() >= Self::MAX_HELD || self.weight >= Self::MAX_WEIGHT
     }

@@ -1,6 +1,7 @@
 //! The session's actor: its life, and what reaches it. What it does with a client's
 //! event stands in `commands.rs`, how its rights end in `rights.rs`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,10 +16,11 @@ use super::reading::Reading;
 use super::recovery::{Recovered, Recovery};
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
 use crate::access::{Pids, RateLimit};
+use crate::actors::insight::{Census, Newcomer, Post, SessionRecord};
 use crate::actors::messages::{
-    Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
-    Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, Subject,
-    UnwatchRights, WatchRights,
+    Begin, ClientEvent, Closed, Closing, Drain, EndSession, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
+    InspectSession, Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence,
+    SessionKey, SessionView, Subject, UnwatchRights, WatchRights,
 };
 use crate::actors::sequencer::LogView;
 use crate::actors::{Audience, Registry, RightsMonitor, Sequencer};
@@ -30,18 +32,19 @@ use crate::telemetry::{EventStatus, Metrics};
 
 /// What all sessions of an instance share.
 pub struct SessionServices {
-    pub registry: Addr<Registry>,
-    pub sequencer: Addr<Sequencer>,
+    pub registry: Post<Registry>,
+    pub sequencer: Post<Sequencer>,
     pub view: Arc<LogView>,
     pub pids: Pids,
     pub log_limits: LogConfig,
     /// How long a client may take no more before its transport is closed.
     pub slow_patience: Duration,
-    pub rights: Addr<RightsMonitor>,
+    pub rights: Post<RightsMonitor>,
     pub store: Store,
     pub rate_limit: RateLimit,
     pub metrics: Arc<Metrics>,
     pub directory: Arc<Directory>,
+    pub census: Arc<Census>,
     pub max_rooms: usize,
     pub publish_ids: PublishIds,
 }
@@ -67,7 +70,7 @@ impl Default for PublishIds {
 }
 
 impl PublishIds {
-    pub fn next(&self) -> Box<str> {
+    pub fn next(&self) -> Arc<str> {
         // A cuid for each would cost a hash and big-number arithmetic, 2 % of a small room's fan-out.
         format!("{}-{}", self.instance, self.next.fetch_add(1, Ordering::Relaxed)).into()
     }
@@ -89,8 +92,9 @@ pub struct SessionSeed {
     pub socket_id: Box<str>,
     pub outlet: Arc<dyn Outlet>,
     /// This thread's.
-    pub audience: Addr<Audience>,
+    pub audience: Post<Audience>,
     pub audience_index: usize,
+    pub address: Option<IpAddr>,
     pub pid: PidKey,
     /// Set where it goes on from an earlier connection.
     pub recovery: Option<Recovery>,
@@ -106,15 +110,17 @@ pub struct Session {
     pub(super) arriving: usize,
     came_back: Option<Recovery>,
     pub(super) reading: Option<Reading>,
+    pub(super) record: Arc<SessionRecord>,
     pub(super) services: Arc<SessionServices>,
 }
 
 impl Session {
     /// Starts the session on the arbiter's thread. It is on its way into its user's room
     /// before this returns, so nothing published after the client's CONNECT passes it by.
-    pub fn start(seed: SessionSeed, services: Arc<SessionServices>, arbiter: &ArbiterHandle) -> Addr<Self> {
+    pub fn start(seed: SessionSeed, services: Arc<SessionServices>, arbiter: &ArbiterHandle) -> Post<Self> {
         let key = services.directory.next_key();
-        let SessionSeed { identity, expires_at, socket_id, outlet, audience, audience_index, pid, recovery } = seed;
+        let record = Arc::new(record(key, &seed));
+        let SessionSeed { identity, expires_at, socket_id, outlet, audience, audience_index, pid, recovery, .. } = seed;
         let recovered = recovery.is_some();
         let transport = outlet.transport();
         tracing::info!(user = identity.label(), socket = %socket_id, transport, recovered, "connected");
@@ -123,8 +129,16 @@ impl Session {
         let (session_services, session_identity) = (services.clone(), identity.clone());
         let session = Self::start_in_arbiter(arbiter, {
             let (outlet, audience, sequencer) = (outlet.clone(), audience.clone(), services.sequencer.clone());
+            let record = record.clone();
             move |ctx| Self {
-                member: Member { key, audience, audience_index, outlet, session: ctx.address(), sequencer },
+                member: Member {
+                    key,
+                    audience,
+                    audience_index,
+                    outlet,
+                    session: Post::new(ctx.address(), record.probe.clone()),
+                    sequencer,
+                },
                 state: SessionState::new(session_identity, session_services.max_rooms),
                 expires_at,
                 socket_id,
@@ -132,16 +146,18 @@ impl Session {
                 arriving: recovery.as_ref().map_or(0, |recovery| recovery.rooms.len()),
                 came_back: recovery,
                 reading: None,
+                record,
                 services: session_services,
             }
         });
-        outlet.attend(session.clone().recipient());
-        services.directory.insert(key, session.clone(), pid, identity.is_system());
+        let session = Post::new(session, record.probe.clone());
+        outlet.attend(session.recipient());
+        services.directory.insert(session.clone(), record);
         let sequencer = services.sequencer.clone();
         let member = Member { key, audience, audience_index, outlet, session: session.clone(), sequencer };
         if let Identity::User(facts) = identity {
             let (subject, own) = (Subject::User(facts.id.clone()), RoomName::user(&facts.id));
-            let watcher = session.clone().recipient();
+            let watcher = session.recipient();
             services.rights.do_send(WatchRights { subject, facts: Facts::User(Some(facts)), key, session: watcher });
             // A room that it had is read from where it stopped, its own otherwise from where the session began.
             let begin = if rooms.is_some() { Begin::FromLog } else { Begin::After(pid.began_at) };
@@ -218,6 +234,20 @@ impl Session {
     }
 }
 
+fn record(key: SessionKey, seed: &SessionSeed) -> SessionRecord {
+    let rooms = |recovery: &Recovery| recovery.rooms.iter().map(|room| (room.room.clone(), room.start)).collect();
+    SessionRecord::new(Newcomer {
+        key,
+        socket_id: &seed.socket_id,
+        identity: &seed.identity,
+        pid: seed.pid,
+        recovered: seed.recovery.as_ref().map(rooms),
+        address: seed.address,
+        expires_at: seed.expires_at,
+        outlet: seed.outlet.clone(),
+    })
+}
+
 impl Actor for Session {
     type Context = Context<Self>;
 
@@ -232,6 +262,7 @@ impl Actor for Session {
 // However a session ends, by its client, by us or by a panic, it leaves nothing behind.
 impl Drop for Session {
     fn drop(&mut self) {
+        self.record.end();
         for (room, rests_on) in self.state.take_rooms() {
             self.send_leave(room, rests_on, false, Reply::default());
         }
@@ -243,6 +274,7 @@ impl Drop for Session {
             self.member.outlet.close(Closing::Transport);
         }
         self.member.outlet.ended();
+        self.services.census.remember(self.record.life.clone());
         self.services.directory.remove(self.member.key);
         self.services.metrics.connections.decrement(1);
     }
@@ -252,6 +284,7 @@ impl Handler<ClientEvent> for Session {
     type Result = ();
 
     fn handle(&mut self, message: ClientEvent, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         self.receive(message, ctx);
     }
 }
@@ -260,6 +293,7 @@ impl Handler<PublishSettled> for Session {
     type Result = ();
 
     fn handle(&mut self, message: PublishSettled, _: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
         let PublishSettled { ack, received, outcome, slot } = message;
         let asked = Asked { event: "broadcast", ack, received, slot };
         match outcome {
@@ -276,6 +310,7 @@ impl Handler<JoinFailed> for Session {
     type Result = ();
 
     fn handle(&mut self, message: JoinFailed, _: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         let JoinFailed { room, ack, code } = message;
         if room.kind() == RoomKind::User || self.arriving > 0 {
             // A session without one of its rooms would miss events in silence; the client comes back to a whole one.
@@ -296,6 +331,7 @@ impl Handler<Entered> for Session {
     type Result = ();
 
     fn handle(&mut self, message: Entered, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         self.arrived(message.room, message.at, message.from_log, ctx);
     }
 }
@@ -304,6 +340,7 @@ impl Handler<FellBehind> for Session {
     type Result = ();
 
     fn handle(&mut self, message: FellBehind, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         self.fall_behind(message.after, ctx);
     }
 }
@@ -312,6 +349,7 @@ impl Handler<OutletDrained> for Session {
     type Result = ();
 
     fn handle(&mut self, _: OutletDrained, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
         self.feed(ctx);
     }
 }
@@ -330,7 +368,25 @@ impl Handler<RightsChanged> for Session {
     type Result = ();
 
     fn handle(&mut self, _: RightsChanged, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
         self.check_rights_again(ctx);
+    }
+}
+
+impl Handler<EndSession> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: EndSession, ctx: &mut Self::Context) {
+        self.end("an operator ended it", ctx);
+    }
+}
+
+impl Handler<InspectSession> for Session {
+    type Result = MessageResult<InspectSession>;
+
+    fn handle(&mut self, _: InspectSession, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.record.probe.handling();
+        MessageResult(SessionView { identity: self.state.identity.clone(), rooms: self.state.starts_of_all() })
     }
 }
 
@@ -338,6 +394,7 @@ impl Handler<Drain> for Session {
     type Result = ();
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         self.member.outlet.close(Closing::Transport);
     }
 }

@@ -50,7 +50,7 @@ impl Session {
     }
 
     /// Ends the session for good: the client is told to stay away.
-    fn end(&self, why: &'static str, ctx: &mut Context<Self>) {
+    pub(super) fn end(&self, why: &'static str, ctx: &mut Context<Self>) {
         tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, why, "session ended");
         self.member.outlet.close(Closing::Session);
         ctx.stop();

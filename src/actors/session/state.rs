@@ -68,6 +68,11 @@ impl SessionState {
         self.rooms.iter().filter_map(start).collect()
     }
 
+    /// Every room, and the position that the session has its events after; `None` while it is on its way in.
+    pub fn starts_of_all(&self) -> Vec<(RoomName, Option<Position>)> {
+        self.rooms.iter().map(|(room, membership)| (room.clone(), membership.from)).collect()
+    }
+
     /// Forgets a room; `Some` if the session was in it, with the row that it rested on.
     pub fn leave(&mut self, room: &RoomName) -> Option<Option<Subject>> {
         self.rooms.remove(room).map(|membership| membership.rests_on)
