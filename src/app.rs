@@ -17,11 +17,13 @@ use actix_web::dev::AppConfig;
 use actix_web::web;
 use anyhow::{Context, anyhow};
 use socket2::{Domain, Socket, Type};
+use tokio::sync::Notify;
 
-use crate::access::{Pids, RateLimit, Tokens};
+use crate::access::{AdminAccess, Pids, RateLimit, Tokens};
 use crate::actors::insight::Census;
 use crate::actors::messages::AudienceStarted;
 use crate::actors::sequencer::LogView;
+use crate::actors::session::Sampler;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
 use crate::actors::{Audience, Registry, RightsMonitor, Sequencer, supervision};
 use crate::config::{Config, DatabaseConfig};
@@ -77,6 +79,7 @@ struct House {
     services: Arc<SessionServices>,
     socket: Arc<SocketServer>,
     tokens: Arc<Tokens>,
+    admin: Arc<AdminAccess>,
 }
 
 impl App {
@@ -129,18 +132,27 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let directory = Arc::new(Directory::default());
         let house = self.house.clone();
-        let server = self.serve(draining.clone(), directory.clone())?;
+        let stopped_inside = Arc::new(Notify::new());
+        let server = self.serve(draining.clone(), directory.clone(), stopped_inside.clone())?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
         tracing::info!(%address, workers, "listening");
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = stopped_inside.notified() => {}
+        }
         let inside = Inside(house);
         shutdown::drain(&directory, inside.services().map(|services| &services.sequencer), &draining, drain).await;
         handle.stop(false).await;
         running.await?.map_err(Into::into)
     }
 
-    fn serve(self, draining: Arc<AtomicBool>, directory: Arc<Directory>) -> anyhow::Result<actix_server::Server> {
+    fn serve(
+        self,
+        draining: Arc<AtomicBool>,
+        directory: Arc<Directory>,
+        stop: Arc<Notify>,
+    ) -> anyhow::Result<actix_server::Server> {
         let Self { config, store, log, listener, demo, room_idle, house } = self;
         let workers = config.server.workers;
         let next_worker = Arc::new(AtomicUsize::new(0));
@@ -155,6 +167,8 @@ impl App {
                 tokens: house.tokens.clone(),
                 draining: draining.clone(),
                 max_payload: config.socket.max_payload,
+                admin: house.admin.clone(),
+                stop: stop.clone(),
             };
             serve_worker(&config, state, &house.socket, demo)
         };
@@ -199,8 +213,9 @@ impl House {
             publish_ids: PublishIds::default(),
         });
         let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone());
-        keep_up(services.clone());
-        Self { services, socket: Arc::new(socket), tokens }
+        let admin = Arc::new(AdminAccess::new(&config.admin));
+        keep_up(services.clone(), admin.clone());
+        Self { services, socket: Arc::new(socket), tokens, admin }
     }
 
     /// Starts what each worker thread has of its own.
@@ -213,13 +228,16 @@ impl House {
 }
 
 /// Sweeps what grows with use, for as long as the thread lives.
-fn keep_up(services: Arc<SessionServices>) {
+fn keep_up(services: Arc<SessionServices>, admin: Arc<AdminAccess>) {
     actix_rt::spawn(async move {
+        let mut sampler = Sampler::default();
         let mut ticks = actix_rt::time::interval(UPKEEP);
         loop {
             ticks.tick().await;
             services.metrics.run_upkeep();
             services.rate_limit.forget_idle();
+            admin.forget_idle();
+            sampler.sample(&services);
         }
     });
 }

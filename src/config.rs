@@ -26,6 +26,13 @@ pub struct Config {
     pub log: LogConfig,
     pub limits: LimitsConfig,
     pub telemetry: TelemetryConfig,
+    pub admin: AdminConfig,
+}
+
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// Opens `/admin`; without it nothing here does.
+    pub token: Option<SecretString>,
 }
 
 #[derive(Clone, Debug)]
@@ -119,6 +126,7 @@ impl Config {
             log: LogConfig::read(&env)?,
             limits: LimitsConfig::read(&env)?,
             telemetry: TelemetryConfig::read(&env, production)?,
+            admin: AdminConfig::read(&env, production)?,
         })
     }
 }
@@ -188,6 +196,22 @@ impl AuthConfig {
             Some(_) => return Ok(()),
         };
         Err(ConfigError { variable, fault, takes: Self::TAKES })
+    }
+}
+
+impl AdminConfig {
+    const MIN_TOKEN_BYTES: usize = 16;
+
+    fn read(env: &Variables<'_>, production: bool) -> Result<Self, ConfigError> {
+        let token = env.get("ADMIN_TOKEN");
+        match token.as_ref().map(String::len).filter(|bytes| production && *bytes < Self::MIN_TOKEN_BYTES) {
+            Some(bytes) => Err(ConfigError {
+                variable: "ADMIN_TOKEN",
+                fault: format!("only {bytes} bytes long"),
+                takes: "a secret of at least 16 bytes when NODE_ENV is production",
+            }),
+            None => Ok(Self { token: token.map(SecretString::from) }),
+        }
     }
 }
 

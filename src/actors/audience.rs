@@ -68,6 +68,7 @@ impl Audience {
             }
         };
         self.deliveries.increment(delivered as u64);
+        self.census.count_deliveries(delivered);
         if let Some(way) = event.way() {
             self.census.latency.record(way.hand_over(self.index, turn, delivered));
         }

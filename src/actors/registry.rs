@@ -126,6 +126,7 @@ impl Handler<Publish> for Registry {
     fn handle(&mut self, message: Publish, ctx: &mut Self::Context) {
         let _handling = self.census.registry.handling();
         self.metrics.publishes.increment(1);
+        self.census.count_publish();
         let rooms = message.append.rooms.clone();
         for (name, part) in rooms.iter().zip(publication::split(message.append, message.receipt)) {
             self.room(name, ctx).room.do_send(Place { part });
@@ -191,7 +192,9 @@ impl Handler<RestartRoom> for Registry {
 
     fn handle(&mut self, message: RestartRoom, _: &mut Self::Context) -> bool {
         let _handling = self.census.registry.handling();
-        let Some(entry) = self.rooms.get_mut(&message.room).filter(|entry| entry.room.connected()) else { return false };
+        let Some(entry) = self.rooms.get_mut(&message.room).filter(|entry| entry.room.connected()) else {
+            return false;
+        };
         let probe = Arc::new(Probe::after(entry.room.probe(), None));
         // What is on its way was counted by the former probe; the new one begins with what is sent from here on.
         entry.room.do_send(StartAgain { probe: probe.clone() });

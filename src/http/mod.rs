@@ -1,5 +1,6 @@
-//! The plain HTTP side: health, metrics, the demo. Everything else is 404 in JSON.
+//! The plain HTTP side: health, metrics, the operator's pages, the demo. Everything else is 404 in JSON.
 
+mod admin;
 mod api;
 pub mod assets;
 pub mod demo;
@@ -10,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix_web::{HttpResponse, web};
+use tokio::sync::Notify;
 
-use crate::access::Tokens;
+use crate::access::{AdminAccess, Tokens};
 use crate::actors::session::SessionServices;
 use crate::socket::{SocketServer, polling};
 
@@ -22,6 +24,9 @@ pub struct HttpState {
     pub draining: Arc<AtomicBool>,
     /// Bytes of one request's body.
     pub max_payload: usize,
+    pub admin: Arc<AdminAccess>,
+    /// Stops the instance as SIGTERM does.
+    pub stop: Arc<Notify>,
 }
 
 /// Puts every path in its place.
@@ -38,6 +43,7 @@ pub fn configure(
         .route("/health/ready", web::get().to(health::ready))
         .route("/metrics", web::get().to(metrics::show))
         .route("/api/broadcast", web::post().to(api::broadcast));
+    config.configure(admin::configure);
     for path in ["/socket.io/", "/socket.io"] {
         config.service(
             web::resource(path)

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use actix::Recipient;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::outbox::{Full, Outbox};
 use super::turn;
-use crate::actors::messages::OutletDrained;
+use crate::actors::messages::{OutletDrained, Traffic};
 
 pub struct Connection {
     stream: TcpStream,
@@ -29,6 +29,8 @@ pub struct Connection {
     session: Mutex<Option<Recipient<OutletDrained>>>,
     backlog: Arc<Backlog>,
     slow: Counter,
+    received: AtomicU64,
+    sent: AtomicU64,
 }
 
 /// What waits for all connections together, in bytes: many slow clients are as much as one very slow.
@@ -70,6 +72,17 @@ impl Connection {
             dead: AtomicBool::new(false),
             listed: AtomicBool::new(false),
             slow,
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of the websocket, frames and all.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            waiting: self.outbox.lock().pending().len() as u64,
         }
     }
 
@@ -180,7 +193,10 @@ impl Connection {
         while !outbox.pending().is_empty() {
             match self.stream.try_write(outbox.pending()) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => outbox.advance(count),
+                Ok(count) => {
+                    self.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    outbox.advance(count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -201,7 +217,11 @@ impl Connection {
             }
             match self.stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result.map(drop)),
+                result => {
+                    let count = *result.as_ref().unwrap_or(&0) as u64;
+                    self.received.fetch_add(count, Ordering::Relaxed);
+                    return Poll::Ready(result.map(drop));
+                }
             }
         }
     }

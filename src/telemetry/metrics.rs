@@ -65,6 +65,7 @@ pub struct Metrics {
     log_held: Gauge,
     recoveries: HashMap<&'static str, Counter>,
     connect_refusals: HashMap<&'static str, Counter>,
+    admin_refusals: HashMap<&'static str, Counter>,
     events: HashMap<(&'static str, EventStatus), Counter>,
     durations: HashMap<&'static str, Histogram>,
 }
@@ -73,6 +74,9 @@ impl Metrics {
     /// Why a connection was refused: the values of `expeditor_connect_refusals_total`'s label.
     pub const CONNECT_REFUSALS: [&'static str; 7] =
         ["missing", "malformed", "signature", "expired", "too_old", "user", "unavailable"];
+
+    /// Why an operator was refused: the values of `expeditor_admin_refusals_total`'s label.
+    pub const ADMIN_REFUSALS: [&'static str; 3] = ["missing", "wrong", "too_many"];
 
     /// How a client that came back fared: the values of `expeditor_recoveries_total`'s label.
     pub const RECOVERIES: [&'static str; 4] = ["recovered", "unknown", "too_old", "gap"];
@@ -114,6 +118,13 @@ impl Metrics {
                 (cause, recorder.register_counter(&key, &METADATA))
             })
             .collect();
+        let admin_refusals = Self::ADMIN_REFUSALS
+            .into_iter()
+            .map(|cause| {
+                let key = Key::from_parts("expeditor_admin_refusals_total", vec![Label::new("cause", cause)]);
+                (cause, recorder.register_counter(&key, &METADATA))
+            })
+            .collect();
         let recoveries = Self::RECOVERIES
             .into_iter()
             .map(|outcome| {
@@ -136,6 +147,7 @@ impl Metrics {
             log_held: gauge("expeditor_log_held"),
             recoveries,
             connect_refusals,
+            admin_refusals,
             events,
             durations,
         }
@@ -155,6 +167,13 @@ impl Metrics {
     /// Counts a refused connection; `cause` is one of [`Self::CONNECT_REFUSALS`].
     pub fn connect_refused(&self, cause: &'static str) {
         if let Some(counter) = self.connect_refusals.get(cause) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts an operator who was refused; `cause` is one of [`Self::ADMIN_REFUSALS`].
+    pub fn admin_refused(&self, cause: &'static str) {
+        if let Some(counter) = self.admin_refusals.get(cause) {
             counter.increment(1);
         }
     }
@@ -221,6 +240,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("expeditor_slow_sessions_total", "Sessions whose transport was closed because they did not read"),
         ("expeditor_log_writes_total", "Events, entries and leavings that were stored"),
         ("expeditor_recoveries_total", "Clients that showed a pid to have their session back, by outcome"),
+        ("expeditor_admin_refusals_total", "Requests to /admin that were refused, by cause"),
         ("expeditor_connect_refusals_total", "Connections that were refused, by cause"),
     ];
     for (name, help) in gauges {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -42,6 +43,8 @@ pub struct Census {
     /// From an event's receipt until an audience has handed it to its members.
     pub latency: Times,
     pub series: Series,
+    published: AtomicU64,
+    delivered: AtomicU64,
     audiences: Mutex<Vec<AudienceRecord>>,
     rooms: Mutex<HashMap<RoomName, Arc<Probe>>>,
     ended: Mutex<VecDeque<Arc<Life>>>,
@@ -57,6 +60,8 @@ impl Default for Census {
             ways: Ways::default(),
             latency: Times::default(),
             series: Series::default(),
+            published: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
             audiences: Mutex::default(),
             rooms: Mutex::default(),
             ended: Mutex::default(),
@@ -75,6 +80,24 @@ impl Census {
             Some(after) => time + after,
             None => time - instant.duration_since(at),
         }
+    }
+
+    pub fn count_publish(&self) {
+        self.published.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Publishes since the start.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    pub fn count_deliveries(&self, sessions: usize) {
+        self.delivered.fetch_add(sessions as u64, Ordering::Relaxed);
+    }
+
+    /// Events handed to a session's connection since the start.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
     }
 
     pub fn list_audience(&self, record: AudienceRecord) {

@@ -167,9 +167,17 @@ impl Probe {
         self.sent.load(Ordering::Relaxed).saturating_sub(taken)
     }
 
+    pub fn state(&self) -> State {
+        State::ALL[usize::from(self.state.load(Ordering::Relaxed))]
+    }
+
+    pub fn restarts(&self) -> u32 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
     pub fn read(&self) -> Vitals {
         let handled = self.taken.load(Ordering::Relaxed) + self.others.load(Ordering::Relaxed);
-        let state = State::ALL[usize::from(self.state.load(Ordering::Relaxed))];
+        let state = self.state();
         let times = self.times.counts();
         Vitals {
             state,
@@ -180,7 +188,7 @@ impl Probe {
             per_second: self.per_second(handled),
             p50_us: times.quantile_us(0.5),
             p99_us: times.quantile_us(0.99),
-            restarts: self.restarts.load(Ordering::Relaxed),
+            restarts: self.restarts(),
             last_failure: self.last_failure.lock().clone(),
             behind_after: (state == State::Behind).then(|| self.behind_after.load(Ordering::Relaxed)),
             backlog: self.backlog.load(Ordering::Relaxed),

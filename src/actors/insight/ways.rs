@@ -188,7 +188,8 @@ impl Ways {
             let kept = self.0.lock();
             (kept.chunks.clone(), kept.open.clone())
         };
-        let full = chunks.into_iter().rev().flat_map(|chunk| (0..chunk.len()).rev().map(move |index| chunk[index].clone()));
+        let full =
+            chunks.into_iter().rev().flat_map(|chunk| (0..chunk.len()).rev().map(move |index| chunk[index].clone()));
         open.into_iter().rev().chain(full)
     }
 }
@@ -224,7 +225,15 @@ mod tests {
     fn note(ways: &Ways, position: Option<Position>) -> Arc<Way> {
         let rooms = [RoomName::parse("tab:c12345678").unwrap()].into();
         let publisher = Publisher::Backend;
-        ways.note(Outgoing { id: "x".into(), event: "e", rooms, publisher, received: Instant::now(), position, audiences: 1 })
+        ways.note(Outgoing {
+            id: "x".into(),
+            event: "e",
+            rooms,
+            publisher,
+            received: Instant::now(),
+            position,
+            audiences: 1,
+        })
     }
 
     #[test]

@@ -18,9 +18,9 @@ use super::state::{SessionState, error_packet, failure_message, refused_ack};
 use crate::access::{Pids, RateLimit};
 use crate::actors::insight::{Census, Newcomer, Post, SessionRecord};
 use crate::actors::messages::{
-    Begin, ClientEvent, Closed, Closing, Drain, EndSession, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
-    InspectSession, Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence,
-    SessionKey, SessionView, Subject, UnwatchRights, WatchRights,
+    Begin, ClientEvent, Closed, Closing, Drain, EndSession, Entered, Entry, Facts, FellBehind, InspectSession, Join,
+    JoinFailed, Leave, LeaveRoom, Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply,
+    RightsChanged, Sequence, SessionKey, SessionView, Subject, UnwatchRights, WatchRights,
 };
 use crate::actors::sequencer::LogView;
 use crate::actors::{Audience, Registry, RightsMonitor, Sequencer};

@@ -89,7 +89,8 @@ impl Directory {
     /// All sessions; the backend's last, so that what it still publishes finds the others.
     pub fn in_order_of_leaving(&self) -> Vec<Post<Session>> {
         let sessions = self.sessions.lock();
-        let (backend, others): (Vec<_>, Vec<_>) = sessions.listed.values().partition(|listed| listed.record.life.is_system);
+        let (backend, others): (Vec<_>, Vec<_>) =
+            sessions.listed.values().partition(|listed| listed.record.life.is_system);
         others.into_iter().chain(backend).map(|listed| listed.session.clone()).collect()
     }
 }

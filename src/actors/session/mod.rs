@@ -10,8 +10,10 @@ mod orders;
 mod reading;
 pub mod recovery;
 mod rights;
+mod sampler;
 mod state;
 
 pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
 pub use commands::publishing;
-pub use directory::Directory;
+pub use directory::{Directory, Listed};
+pub use sampler::Sampler;

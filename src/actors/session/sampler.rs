@@ -1,0 +1,52 @@
+//! Takes a point of the instance's figures every few seconds.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::SessionServices;
+use crate::actors::insight::Point;
+use crate::telemetry::Counts;
+
+/// What the figures were at the last point.
+pub struct Sampler {
+    at: Instant,
+    published: u64,
+    delivered: u64,
+    latency: Counts,
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self { at: Instant::now(), published: 0, delivered: 0, latency: Counts::default() }
+    }
+}
+
+impl Sampler {
+    /// Adds what came since the last point.
+    pub fn sample(&mut self, services: &SessionServices) {
+        let elapsed = self.at.elapsed().as_secs_f64();
+        // The first call comes with the start: there is nothing to tell yet.
+        if elapsed < 1.0 {
+            return;
+        }
+        let census = &services.census;
+        let (published, delivered, latency) = (census.published(), census.delivered(), census.latency.counts());
+        let newest = latency.since(&self.latency);
+        let audiences = census.audiences();
+        let shared = audiences.iter().map(|record| record.audience.probe().depth());
+        let shared = shared.sum::<u64>() + census.registry.depth() + census.sequencer.depth() + census.rights.depth();
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed;
+        let ms = |share| newest.quantile_us(share).map(|us| us / 1_000.0);
+        census.series.push(Point {
+            at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            connections: services.directory.len(),
+            rooms: services.metrics.room_count(),
+            published_per_second: rate(published, self.published),
+            delivered_per_second: rate(delivered, self.delivered),
+            latency_p50_ms: ms(0.5),
+            latency_p99_ms: ms(0.99),
+            mailbox_depth: shared,
+            log_lag: census.sequencer.read().backlog,
+        });
+        *self = Self { at: Instant::now(), published, delivered, latency };
+    }
+}
