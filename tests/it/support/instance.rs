@@ -102,6 +102,11 @@ impl Instance {
         connection.batch_execute(sql).unwrap();
     }
 
+    /// Waits until it has stopped by itself.
+    pub fn ended(&self) {
+        eventually("its end", || self.running.as_ref().is_none_or(JoinHandle::is_finished).then_some(()));
+    }
+
     fn halt(&mut self) {
         if let Some(stop) = self.stop.take() {
             // It may have stopped by itself.
