@@ -33,9 +33,13 @@ function view(name) {
 }
 
 // With `script`, the address has a page of that script alone, without any server behind it.
-async function open({ page: name, url, script, width = 1280, height = 800 }) {
+async function open({ page: name, url, script, credentials, dark = false, width = 1280, height = 800 }) {
   if (pages.has(name)) await close({ page: name });
-  const context = await browser.newContext({ viewport: { width, height } });
+  const context = await browser.newContext({
+    viewport: { width, height },
+    httpCredentials: credentials,
+    colorScheme: dark ? 'dark' : 'light',
+  });
   const opened = await context.newPage();
   const [errors, pageErrors] = [[], []];
   opened.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
@@ -92,6 +96,7 @@ const operations = {
   waitUntil: async ({ page: name, script, timeoutMs = 30_000 }) =>
     void (await view(name).waitForFunction(script, undefined, { timeout: timeoutMs })),
   offline: async ({ page: name, offline }) => void (await page(name).context.setOffline(offline)),
+  press: async ({ page: name, key }) => void (await view(name).keyboard.press(key)),
   screenshot: async ({ page: name, path }) => void (await view(name).screenshot({ path })),
   // A lost connection is an error on the console, but none of the page's.
   errors: ({ page: name }) => ({ errors: page(name).errors, pageErrors: page(name).pageErrors }),

@@ -28,11 +28,11 @@ fn act(instance: &Instance, path: &str) -> u16 {
     request.header("authorization", bearer(ADMIN)).send_empty().unwrap().status().as_u16()
 }
 
-fn kitchen() -> String {
+pub fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
 }
 
-fn socket_id(driver: &Driver, client: &str) -> String {
+pub fn socket_id(driver: &Driver, client: &str) -> String {
     driver.call("state", json!({ "client": client }))["socketId"].as_str().unwrap().to_owned()
 }
 
@@ -263,7 +263,7 @@ fn an_events_way_is_told_for_each_that_was_there_away_slow_or_gone() {
 }
 
 /// Joins the kitchen on a bare websocket, reads no more, and is sent more than its connection holds.
-fn join_and_hang(driver: &Driver, instance: &Instance) -> String {
+pub fn join_and_hang(driver: &Driver, instance: &Instance) -> String {
     driver.call("rawWebsocket", json!({ "client": "slow", "url": instance.websocket_url() }));
     let send = |text: String| driver.call("rawSend", json!({ "client": "slow", "text": text }));
     send(format!("40{}", json!({ "token": token(CHEF) })));

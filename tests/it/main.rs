@@ -4,6 +4,7 @@
 mod support;
 
 mod admin;
+mod admin_page;
 mod bad_input;
 mod client_library;
 mod configuration;
