@@ -212,8 +212,8 @@ impl House {
             max_rooms: config.limits.max_rooms_per_session,
             publish_ids: PublishIds::default(),
         });
-        let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone());
         let admin = Arc::new(AdminAccess::new(&config.admin));
+        let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone(), admin.clone());
         keep_up(services.clone(), admin.clone());
         Self { services, socket: Arc::new(socket), tokens, admin }
     }

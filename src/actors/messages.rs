@@ -513,6 +513,13 @@ pub struct RightsChanged;
 #[rtype(result = "()")]
 pub struct EndSession;
 
+/// Sends the session's client something that is for it alone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Tell {
+    pub packet: EventPacket,
+}
+
 /// What only the session knows of itself.
 #[derive(Message)]
 #[rtype(result = "SessionView")]

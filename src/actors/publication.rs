@@ -140,6 +140,7 @@ pub fn split(append: Append, receipt: Receipt) -> impl Iterator<Item = Part> {
 }
 
 /// What becomes of an event as a room reaches it.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and a box would be one more allocation")]
 pub enum Arrival {
     /// Every room has reached it: it goes on to the sequencer; then tell the rooms that wait.
     Last(Settlement, Waiting),

@@ -1,5 +1,6 @@
 // A real Chromium, page by page.
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { Failure, serve } from './jsonlines.mjs';
@@ -33,7 +34,7 @@ function view(name) {
 }
 
 // With `script`, the address has a page of that script alone, without any server behind it.
-async function open({ page: name, url, script, credentials, dark = false, width = 1280, height = 800 }) {
+async function open({ page: name, url, script, folder, credentials, dark = false, width = 1280, height = 800 }) {
   if (pages.has(name)) await close({ page: name });
   const context = await browser.newContext({
     viewport: { width, height },
@@ -51,6 +52,14 @@ async function open({ page: name, url, script, credentials, dark = false, width 
   if (script) {
     const body = `<!doctype html><meta charset="utf-8"><body><div id="page"></div><script type="module">${await scriptText(script)}</script>`;
     await opened.route(url.split('#')[0], (route) => route.fulfill({ contentType: 'text/html', body }));
+  }
+  // The address's host stands for a folder of files, as a web server has them.
+  if (folder) {
+    const { origin } = new URL(url);
+    await opened.route(`${origin}/**`, (route) => {
+      const path = new URL(route.request().url()).pathname;
+      return route.fulfill({ path: join(folder, path === '/' ? 'index.html' : path) });
+    });
   }
   await opened.goto(url);
 }

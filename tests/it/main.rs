@@ -5,6 +5,7 @@ mod support;
 
 mod admin;
 mod admin_page;
+mod admin_ui;
 mod bad_input;
 mod client_library;
 mod configuration;

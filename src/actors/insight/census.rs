@@ -1,6 +1,6 @@
 //! All actors of an instance, and what is remembered of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
@@ -135,7 +135,7 @@ impl Census {
     }
 
     /// Sessions that have ended, by key.
-    pub fn ended(&self) -> HashMap<SessionKey, Arc<Life>> {
+    pub fn ended(&self) -> BTreeMap<SessionKey, Arc<Life>> {
         self.ended.lock().iter().map(|life| (life.key, life.clone())).collect()
     }
 }

@@ -266,7 +266,7 @@ mod tests {
     fn it_is_bounded() {
         let journal = Journal::default();
         let turn = journal.next_turn();
-        for key in 0..Journal::REMEMBERED as u64 + 1 {
+        for key in 0..=Journal::REMEMBERED as u64 {
             journal.entered(room(), key);
             journal.left(&room(), key);
         }

@@ -4,6 +4,7 @@
 mod census;
 mod journal;
 mod life;
+mod post;
 mod probe;
 mod series;
 mod ways;
@@ -12,7 +13,8 @@ mod witnesses;
 pub use census::{AudienceRecord, Census, RoomRecord};
 pub use journal::{Flow, Journal, Seen};
 pub use life::{LastError, Life, Newcomer, SessionRecord};
-pub use probe::{Post, Probe, State, Vitals};
+pub use post::Post;
+pub use probe::{Probe, State, Vitals};
 pub use series::{Point, Series};
 pub use ways::{HandedOver, Outgoing, Publisher, Way, Ways};
 pub use witnesses::{Fate, Witness, witnesses};

@@ -1,11 +1,9 @@
-//! An actor's vital signs, and the address that counts what is sent to it.
+//! An actor's vital signs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::dev::ToEnvelope;
-use actix::prelude::*;
 use parking_lot::Mutex;
 
 use crate::domain::Position;
@@ -126,7 +124,7 @@ impl Probe {
         *self.last_failure.lock() = Some(text.chars().take(MAX_CHARS).collect::<String>().into());
     }
 
-    fn sent(&self) {
+    pub(super) fn sent(&self) {
         let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
         let depth = sent.saturating_sub(self.taken.load(Ordering::Relaxed));
         if depth > self.high.load(Ordering::Relaxed) {
@@ -134,7 +132,7 @@ impl Probe {
         }
     }
 
-    /// To be held while a message is handled that came through a [`Post`].
+    /// To be held while a message is handled that came through a [`super::Post`].
     pub fn handling(self: &Arc<Self>) -> Handling {
         let count = self.taken.fetch_add(1, Ordering::Relaxed);
         self.timing(count)
@@ -215,71 +213,6 @@ impl Drop for Handling {
         if let Some((probe, began)) = &self.0 {
             probe.times.record(began.elapsed());
         }
-    }
-}
-
-/// The address of an actor that has a [`Probe`]: an actix mailbox does not say how long it is.
-pub struct Post<A: Actor> {
-    address: Addr<A>,
-    probe: Arc<Probe>,
-}
-
-impl<A: Actor> Clone for Post<A> {
-    fn clone(&self) -> Self {
-        Self { address: self.address.clone(), probe: self.probe.clone() }
-    }
-}
-
-impl<A: Actor> Post<A> {
-    pub fn new(address: Addr<A>, probe: Arc<Probe>) -> Self {
-        Self { address, probe }
-    }
-
-    pub fn probe(&self) -> &Arc<Probe> {
-        &self.probe
-    }
-
-    /// The same actor, counted by another probe.
-    #[must_use]
-    pub fn probed(&self, probe: Arc<Probe>) -> Self {
-        Self { address: self.address.clone(), probe }
-    }
-
-    pub fn do_send<M>(&self, message: M)
-    where
-        M: Message + Send,
-        M::Result: Send,
-        A: Handler<M>,
-        A::Context: ToEnvelope<A, M>,
-    {
-        self.probe.sent();
-        self.address.do_send(message);
-    }
-
-    pub fn send<M>(&self, message: M) -> Request<A, M>
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        A: Handler<M>,
-        A::Context: ToEnvelope<A, M>,
-    {
-        self.probe.sent();
-        self.address.send(message)
-    }
-
-    pub fn connected(&self) -> bool {
-        self.address.connected()
-    }
-
-    /// What is sent by this is not counted as sent: its handler uses [`Probe::handling_other`].
-    pub fn recipient<M>(&self) -> Recipient<M>
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        A: Handler<M>,
-        A::Context: ToEnvelope<A, M>,
-    {
-        self.address.clone().recipient()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What became of an event at each session that was, had been or came back to its rooms.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ pub struct Witness {
 }
 
 /// Each session once; `false` where some are no longer known.
-pub fn witnesses(census: &Census, way: &Way, lives: &HashMap<SessionKey, Arc<Life>>) -> (Vec<Witness>, bool) {
+pub fn witnesses(census: &Census, way: &Way, lives: &BTreeMap<SessionKey, Arc<Life>>) -> (Vec<Witness>, bool) {
     let mut whole = true;
     let mut found: HashMap<SessionKey, Witness> = HashMap::new();
     for record in census.audiences() {
@@ -115,7 +115,7 @@ impl Witness {
 struct Returns(HashMap<String, Vec<Arc<Life>>>);
 
 impl Returns {
-    fn of(lives: &HashMap<SessionKey, Arc<Life>>) -> Self {
+    fn of(lives: &BTreeMap<SessionKey, Arc<Life>>) -> Self {
         let mut by_client: HashMap<String, Vec<Arc<Life>>> = HashMap::new();
         for life in lives.values().filter(|life| life.recovered.is_some()) {
             by_client.entry(life.pid.to_string()).or_default().push(life.clone());

@@ -12,7 +12,7 @@ use super::backlog::{Slot, write_of};
 use super::outage::Outage;
 use super::tail::{Tail, page};
 use crate::actors::Audience;
-use crate::actors::insight::{Census, Post, State};
+use crate::actors::insight::{Census, Post};
 use crate::actors::logged::{LogPage, Logged};
 use crate::actors::messages::{AudienceStarted, ReadLog, Sequence, Settle};
 use crate::domain::{LogId, Offset, Position};
@@ -212,15 +212,6 @@ impl Sequencer {
                 Slot::Forgotten => drop(written.next()),
             }
         }
-    }
-
-    /// Tells the operator what waits to be stored.
-    pub(super) fn note_backlog(&self) {
-        let in_flight = self.in_flight.as_ref().map_or(0, |batch| batch.slots.len());
-        let held = self.outage.as_ref().map_or(0, Outage::len);
-        let probe = &self.census.sequencer;
-        probe.set_backlog(self.queue.len() + in_flight + held);
-        probe.set_state(if self.outage.is_some() { State::Outage } else { State::Running });
     }
 
     pub(super) fn set_head(&mut self, head: Position) {

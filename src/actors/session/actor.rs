@@ -12,15 +12,16 @@ use serde::Serialize;
 use super::Directory;
 use super::commands::Asked;
 use super::cursor::Cursor;
+use super::operator;
 use super::reading::Reading;
 use super::recovery::{Recovered, Recovery};
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
 use crate::access::{Pids, RateLimit};
-use crate::actors::insight::{Census, Newcomer, Post, SessionRecord};
+use crate::actors::insight::{Census, Post, SessionRecord};
 use crate::actors::messages::{
-    Begin, ClientEvent, Closed, Closing, Drain, EndSession, Entered, Entry, Facts, FellBehind, InspectSession, Join,
-    JoinFailed, Leave, LeaveRoom, Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply,
-    RightsChanged, Sequence, SessionKey, SessionView, Subject, UnwatchRights, WatchRights,
+    Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
+    Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, Subject,
+    UnwatchRights, WatchRights,
 };
 use crate::actors::sequencer::LogView;
 use crate::actors::{Audience, Registry, RightsMonitor, Sequencer};
@@ -119,7 +120,7 @@ impl Session {
     /// before this returns, so nothing published after the client's CONNECT passes it by.
     pub fn start(seed: SessionSeed, services: Arc<SessionServices>, arbiter: &ArbiterHandle) -> Post<Self> {
         let key = services.directory.next_key();
-        let record = Arc::new(record(key, &seed));
+        let record = Arc::new(operator::record(key, &seed));
         let SessionSeed { identity, expires_at, socket_id, outlet, audience, audience_index, pid, recovery, .. } = seed;
         let recovered = recovery.is_some();
         let transport = outlet.transport();
@@ -232,20 +233,6 @@ impl Session {
         let noted = for_good.then_some(self.pid);
         self.services.registry.do_send(LeaveRoom { leave: Leave::new(room, self.member.clone(), noted, reply) });
     }
-}
-
-fn record(key: SessionKey, seed: &SessionSeed) -> SessionRecord {
-    let rooms = |recovery: &Recovery| recovery.rooms.iter().map(|room| (room.room.clone(), room.start)).collect();
-    SessionRecord::new(Newcomer {
-        key,
-        socket_id: &seed.socket_id,
-        identity: &seed.identity,
-        pid: seed.pid,
-        recovered: seed.recovery.as_ref().map(rooms),
-        address: seed.address,
-        expires_at: seed.expires_at,
-        outlet: seed.outlet.clone(),
-    })
 }
 
 impl Actor for Session {
@@ -370,23 +357,6 @@ impl Handler<RightsChanged> for Session {
     fn handle(&mut self, _: RightsChanged, ctx: &mut Self::Context) {
         let _handling = self.record.probe.handling_other();
         self.check_rights_again(ctx);
-    }
-}
-
-impl Handler<EndSession> for Session {
-    type Result = ();
-
-    fn handle(&mut self, _: EndSession, ctx: &mut Self::Context) {
-        self.end("an operator ended it", ctx);
-    }
-}
-
-impl Handler<InspectSession> for Session {
-    type Result = MessageResult<InspectSession>;
-
-    fn handle(&mut self, _: InspectSession, _: &mut Self::Context) -> Self::Result {
-        let _handling = self.record.probe.handling();
-        MessageResult(SessionView { identity: self.state.identity.clone(), rooms: self.state.starts_of_all() })
     }
 }
 

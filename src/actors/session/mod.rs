@@ -6,6 +6,7 @@ mod commands;
 mod cursor;
 mod directory;
 mod joins;
+mod operator;
 mod orders;
 mod reading;
 pub mod recovery;

@@ -1,6 +1,6 @@
 //! `GET /admin/api/events`: the way of one event, or a room's newest.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ fn ms(after: Duration) -> f64 {
     (after.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
-fn publisher(publisher: Publisher, lives: &HashMap<SessionKey, Arc<Life>>) -> Value {
+fn publisher(publisher: Publisher, lives: &BTreeMap<SessionKey, Arc<Life>>) -> Value {
     match publisher {
         Publisher::Backend => json!({ "kind": "backend" }),
         Publisher::Elsewhere => json!({ "kind": "elsewhere" }),

@@ -52,7 +52,7 @@ fn rooms(services: &SessionServices, record: &SessionRecord, view: Option<&Sessi
     let from: HashMap<&RoomName, Option<u64>> =
         view.into_iter().flat_map(|view| view.rooms.iter().map(|(room, from)| (room, *from))).collect();
     let audiences = services.census.audiences();
-    let known = audiences.iter().flat_map(|audience| audience.journal.memberships().remove(&key)).flatten();
+    let known = audiences.iter().filter_map(|audience| audience.journal.memberships().remove(&key)).flatten();
     let mut rooms: Vec<RoomName> = known.chain(from.keys().map(|room| (*room).clone())).collect();
     rooms.sort_by(|one, other| one.as_str().cmp(other.as_str()));
     rooms.dedup();
