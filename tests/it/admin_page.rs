@@ -92,3 +92,66 @@ fn a_tickets_way_is_searched_by_its_room_on_a_phone() {
     );
     assert_eq!(page_errors(&browser), json!([]));
 }
+
+/// 200 tabs' rooms of 10 sessions each.
+fn fill_house(driver: &Driver, instance: &Instance) {
+    let tab = |n: usize| format!("ctabshot{n:018}");
+    let rows: Vec<String> =
+        (0..200).map(|n| format!("('{}','{BISTRO}',NULL,'{CHEF}',NULL,{},'OPEN')", tab(n), n + 100)).collect();
+    let columns = "id, venue_id, table_id, server_id, customer_id, tab_number, status";
+    instance.execute(&format!("INSERT INTO tabs ({columns}) VALUES {}", rows.join(",")));
+    let joins: Vec<_> = (0..200)
+        .map(|n| {
+            let many = json!({
+                "prefix": format!("s{n:03}-"), "count": 10, "url": instance.url(), "auth": { "token": token(CHEF) },
+                "transports": ["websocket"], "joinEvent": "tab:join", "joinPayload": { "tabId": tab(n) }, "timeoutMs": 120_000,
+            });
+            driver.begin("connectMany", many)
+        })
+        .collect();
+    joins.into_iter().for_each(|join| assert_eq!(join.done()["joined"], 10));
+    driver.connect(instance, "backend", SERVER_SECRET);
+}
+
+#[test]
+fn two_thousand_sessions_in_two_hundred_rooms_are_shown_under_traffic() {
+    let (instance, driver, browser) = (start(), Driver::node(), Driver::browser());
+    fill_house(&driver, &instance);
+    open(&browser, &instance, json!({ "width": 1440, "height": 1000 }));
+    wait_for(&browser, "[data-testid=sessions]:text-is('2,001')");
+    instance
+        .services()
+        .registry
+        .do_send(ProvokePanic { room: RoomName::parse("tab:ctabshot000000000000000007").unwrap() });
+    let room = |n: usize| format!("tab:ctabshot{n:018}");
+    let publish_to_all = || {
+        let publish = |n: usize| {
+            let payload = json!({ "room": room(n), "event": "tab:item-added", "payload": { "n": n } });
+            driver.begin("emit", json!({ "client": "backend", "event": "broadcast", "args": [payload], "ack": true }))
+        };
+        let publishes: Vec<_> = (0..200).map(publish).collect();
+        publishes.into_iter().map(|publish| publish.done()["ack"][0]["id"].clone()).next_back().unwrap()
+    };
+    let wanted = if std::env::var_os("SCREENSHOT").is_some() { 12 } else { 1 };
+    let mut last = Value::Null;
+    for points in 1..=wanted {
+        eventually("another point of the plots", || {
+            last = publish_to_all();
+            (ask(&instance, "series")["points"].as_array()?.len() >= points).then_some(())
+        });
+    }
+    let way = ask(&instance, &format!("events?id={}", last.as_str().unwrap()));
+    assert_eq!(way["counts"]["handed"], 10);
+    join_and_hang(&driver, &instance);
+    wait_for(&browser, "[data-testid=problems] >> text=One room was started again");
+    wait_for(&browser, "[data-testid=problems] >> text=One session is behind");
+    click(&browser, "[data-sort=lag]");
+    wait_for(&browser, "tbody tr:first-child[data-state=behind]");
+    if let Some(path) = std::env::var_os("SCREENSHOT") {
+        let url = format!("{}/admin#room/{}", instance.url(), room(199));
+        browser.call("goto", json!({ "page": "admin", "url": url }));
+        wait_for(&browser, "[data-testid=panel] >> text=Newest events");
+        browser.call("screenshot", json!({ "page": "admin", "path": path.to_str() }));
+    }
+    assert_eq!(page_errors(&browser), json!([]));
+}

@@ -71,6 +71,8 @@ function colour(name: string): string {
   return found;
 }
 
+const clock = (seconds: number) => new Date(seconds * 1_000).toLocaleTimeString('en-GB');
+
 function options({ lines }: Chart, width: number): uPlot.Options {
   const axis = { stroke: colour('--faint'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
   return {
@@ -80,7 +82,7 @@ function options({ lines }: Chart, width: number): uPlot.Options {
     cursor: { y: false, sync: { key: 'expeditor' } },
     scales: { y: { range: (_, __, high) => [0, Math.max(1, high * 1.1)] } },
     axes: [
-      { ...axis, size: 26 },
+      { ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(clock) },
       { ...axis, size: 48, space: 28 },
     ],
     series: [{}, ...lines.map(({ label, colour: name }) => ({ label, stroke: colour(name), width: 1.5, points: { show: false } }))],

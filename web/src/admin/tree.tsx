@@ -83,16 +83,12 @@ export function TreeView({ tree, question, ask }: Props) {
 function Row({ actor }: { actor: Actor }) {
   const opens = actor.kind === 'room' || actor.kind === 'session';
   const name = actor.kind === actor.name ? '' : actor.name;
-  const label = (
-    <>
-      <span class="kind">{actor.kind}</span> {name} {actor.who && <span class="faint">{actor.who}</span>}
-    </>
-  );
   const { depth, high } = actor.mailbox;
   return (
     <tr data-kind={actor.kind} data-name={actor.name} data-state={actor.state}>
       <td class="name">
-        {opens ? <a href={open(actor.kind, actor.name)}>{label}</a> : label}
+        <span class="kind">{actor.kind}</span> {opens ? <a href={open(actor.kind, actor.name)}>{name}</a> : name}{' '}
+        {actor.who && <span class="faint">{actor.who}</span>}
         {actor.state !== 'running' && <span class="state">{actor.state}</span>}
         {actor.lastFailure && <span class="failure">{actor.lastFailure}</span>}
       </td>
