@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients client-library chromium bench bench-curves bench-artillery bench-pieces bench-peers redis schema
+.PHONY: help run test lint web clients client-library chromium promtool bench bench-curves bench-artillery bench-pieces bench-peers redis schema
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -11,7 +11,7 @@ help: ## What can be made
 run: web ## The demo restaurant, on the embedded database
 	cargo run --release -- serve --demo
 
-test: web clients client-library chromium ## Every test
+test: web clients client-library chromium promtool ## Every test
 	cd web && npm run --silent check && npm test --silent
 	cd clients && npm run --silent check && npm test --silent
 ifeq ($(NEXTEST),yes)
@@ -53,6 +53,9 @@ clients/node_modules/.stamp: clients/package-lock.json
 
 chromium:
 	@command -v chromium >/dev/null || { echo "installing Chromium"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; }
+
+promtool:
+	@command -v promtool >/dev/null || { echo "installing promtool"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends prometheus; }
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

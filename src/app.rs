@@ -221,7 +221,7 @@ impl House {
     /// Starts what each worker thread has of its own.
     fn settle_worker(&self, index: usize) {
         let SessionServices { view, metrics, census, .. } = &*self.services;
-        let audience = Audience::start(index, view.log, metrics.deliveries.clone(), census.clone());
+        let audience = Audience::start(index, view.log, metrics.clone(), census.clone());
         self.services.registry.do_send(AudienceStarted { index, audience: audience.clone() });
         Worker { arbiter: Arbiter::current(), audience, index }.settle();
     }

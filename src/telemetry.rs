@@ -1,5 +1,6 @@
 //! Logging, and every metric's name and description.
 
+mod help;
 mod log;
 mod metrics;
 mod times;

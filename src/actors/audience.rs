@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use indexmap::IndexMap;
-use metrics::Counter;
 
 use super::insight::{AudienceRecord, Census, Journal, Post, Probe};
 use super::logged::Logged;
@@ -18,6 +17,10 @@ use super::messages::{
 };
 use super::seat::Seat;
 use crate::domain::{LogId, RoomName};
+use crate::telemetry::Metrics;
+
+/// One event in so many has its time put into the metrics, which cost more than the way does.
+const SAMPLED: u64 = 16;
 
 type Members = IndexMap<SessionKey, Rc<Seat>>;
 
@@ -26,7 +29,7 @@ pub struct Audience {
     /// Those of `rooms` by session, with the number of rooms that each is in.
     seats: HashMap<SessionKey, (Rc<Seat>, usize)>,
     log: LogId,
-    deliveries: Counter,
+    metrics: Arc<Metrics>,
     index: usize,
     probe: Arc<Probe>,
     journal: Arc<Journal>,
@@ -35,14 +38,14 @@ pub struct Audience {
 
 impl Audience {
     /// To be called on the worker thread that has this index.
-    pub fn start(index: usize, log: LogId, deliveries: Counter, census: Arc<Census>) -> Post<Self> {
+    pub fn start(index: usize, log: LogId, metrics: Arc<Metrics>, census: Arc<Census>) -> Post<Self> {
         let (probe, journal) = (Arc::<Probe>::default(), Arc::<Journal>::default());
         let (rooms, seats) = (HashMap::new(), HashMap::new());
         let audience = Self {
             rooms,
             seats,
             log,
-            deliveries,
+            metrics,
             index,
             probe: probe.clone(),
             journal: journal.clone(),
@@ -67,10 +70,14 @@ impl Audience {
                 members.len()
             }
         };
-        self.deliveries.increment(delivered as u64);
+        self.metrics.deliveries.increment(delivered as u64);
         self.census.count_deliveries(delivered);
         if let Some(way) = event.way() {
-            self.census.latency.record(way.hand_over(self.index, turn, delivered));
+            let took = way.hand_over(self.index, turn, delivered);
+            self.census.latency.record(took);
+            if turn.is_multiple_of(SAMPLED) {
+                self.metrics.delivery.record(took.as_secs_f64());
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod events;
 mod isolation;
 mod layering;
 mod load;
+mod operations;
 mod recovery;
 mod rights;
 mod supervision;

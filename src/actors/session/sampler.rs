@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::SessionServices;
-use crate::actors::insight::Point;
+use crate::actors::insight::{Point, State};
 use crate::telemetry::Counts;
 
 /// What the figures were at the last point.
@@ -31,9 +31,9 @@ impl Sampler {
         let census = &services.census;
         let (published, delivered, latency) = (census.published(), census.delivered(), census.latency.counts());
         let newest = latency.since(&self.latency);
-        let audiences = census.audiences();
-        let shared = audiences.iter().map(|record| record.audience.probe().depth());
-        let shared = shared.sum::<u64>() + census.registry.depth() + census.sequencer.depth() + census.rights.depth();
+        let shared = note_mailboxes(services);
+        let log_lag = census.sequencer.read().backlog;
+        note_sessions(services, log_lag);
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed;
         let ms = |share| newest.quantile_us(share).map(|us| us / 1_000.0);
         census.series.push(Point {
@@ -45,8 +45,32 @@ impl Sampler {
             latency_p50_ms: ms(0.5),
             latency_p99_ms: ms(0.99),
             mailbox_depth: shared,
-            log_lag: census.sequencer.read().backlog,
+            log_lag,
         });
         *self = Self { at: Instant::now(), published, delivered, latency };
     }
+}
+
+/// Tells the metrics how full the mailboxes are that all share, and returns how much waits in them together.
+fn note_mailboxes(services: &SessionServices) -> u64 {
+    let census = &services.census;
+    let audiences = census.audiences().iter().map(|record| record.audience.probe().depth()).sum();
+    let depths = [
+        ("registry", census.registry.depth()),
+        ("sequencer", census.sequencer.depth()),
+        ("rights", census.rights.depth()),
+        ("audience", audiences),
+    ];
+    depths.iter().for_each(|(actor, depth)| services.metrics.set_mailbox(actor, *depth));
+    depths.iter().map(|(_, depth)| depth).sum()
+}
+
+fn note_sessions(services: &SessionServices, log_lag: u64) {
+    let sessions = services.directory.all();
+    let behind = sessions.iter().filter(|listed| listed.record.probe.state() == State::Behind).count();
+    services.metrics.set_lags(log_lag, behind);
+    let transports = sessions.iter().filter_map(|listed| listed.record.outlet()).map(|outlet| outlet.transport());
+    let polling = transports.filter(|transport| *transport == "polling").count();
+    services.metrics.set_transport("polling", polling);
+    services.metrics.set_transport("websocket", sessions.len() - polling);
 }
