@@ -16,6 +16,8 @@ pub enum KitchenStatus {
 }
 
 impl KitchenStatus {
+    pub const ALL: [Self; 4] = [Self::Sent, Self::InProgress, Self::Ready, Self::Delivered];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sent => "SENT",
@@ -26,7 +28,7 @@ impl KitchenStatus {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Sent, Self::InProgress, Self::Ready, Self::Delivered].into_iter().find(|status| status.as_str() == text)
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 pub mod assets;
+mod asyncapi;
 pub mod demo;
 mod health;
 mod metrics;
@@ -42,6 +43,7 @@ pub fn configure(
         .route("/health", web::get().to(health::alive))
         .route("/health/ready", web::get().to(health::ready))
         .route("/metrics", web::get().to(metrics::show))
+        .route("/asyncapi.json", web::get().to(asyncapi::show))
         .route("/api/broadcast", web::post().to(api::broadcast));
     config.configure(admin::configure);
     for path in ["/socket.io/", "/socket.io"] {

@@ -77,3 +77,20 @@ fn prometheus_takes_the_alerts() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/prometheus-rules.yml");
     promtool(&["check", "rules", path.to_str().unwrap()], None);
 }
+
+#[test]
+fn the_events_are_described_in_asyncapi() {
+    let (status, document) = Instance::start().get("/asyncapi.json", &[]);
+    assert_eq!(status, 200);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/asyncapi.mjs");
+    let mut process = Command::new("node").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let names = String::from_utf8(output.stdout).unwrap();
+    let names: BTreeSet<&str> = names.lines().collect();
+    for event in expeditor::domain::Command::EVENTS {
+        assert!(names.contains(event), "{event}");
+    }
+    assert!(names.contains("kitchen:orders") && names.contains("error"), "{names:?}");
+}
