@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients client-library chromium promtool bench bench-curves bench-artillery bench-pieces bench-peers redis schema
+.PHONY: help run test lint web clients client-library chromium promtool bench bench-curves bench-artillery bench-pieces bench-peers redis schema screenshot
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -95,6 +95,9 @@ bench/%/node_modules/.stamp: bench/%/package-lock.json
 
 redis:
 	@command -v redis-server >/dev/null || { echo "installing Redis"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq redis-server; }
+
+screenshot: web clients chromium ## docs/admin.png: the operator's page with 2,000 sessions in 200 rooms
+	SCREENSHOT=$(CURDIR)/docs/admin.png cargo test --test it two_thousand_sessions_in_two_hundred -- --ignored
 
 schema: ## src/schema.rs from the migrations; needs diesel_cli with its sqlite feature
 	rm -f target/schema.db

@@ -7,7 +7,10 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
     let gauges = [
         ("socket_connections", "Current number of socket connections"),
         ("expeditor_connections", "Sessions on this instance, by transport"),
-        ("expeditor_mailbox_depth", "Messages that wait for the actors that all sessions share"),
+        (
+            "expeditor_mailbox_depth",
+            "The deepest that the mailbox of an actor that all sessions share was in the last 5 seconds",
+        ),
         ("expeditor_log_waiting", "Events, entries and leavings that wait to be stored"),
         ("expeditor_sessions_behind", "Sessions that take less than comes, and read their events from the log"),
         ("expeditor_rooms", "Rooms that are running on this instance"),

@@ -228,7 +228,7 @@ impl Metrics {
         self.log_held.set(writes as f64);
     }
 
-    /// How many messages wait; `actor` is one of [`Self::MAILBOXES`].
+    /// How many messages waited at most; `actor` is one of [`Self::MAILBOXES`].
     pub fn set_mailbox(&self, actor: &'static str, depth: u64) {
         if let Some(gauge) = self.mailboxes.get(actor) {
             gauge.set(depth as f64);

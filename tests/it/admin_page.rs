@@ -114,6 +114,7 @@ fn fill_house(driver: &Driver, instance: &Instance) {
 }
 
 #[test]
+#[ignore = "takes a minute and both cores: `make screenshot` runs it"]
 fn two_thousand_sessions_in_two_hundred_rooms_are_shown_under_traffic() {
     let (instance, driver, browser) = (start(), Driver::node(), Driver::browser());
     fill_house(&driver, &instance);

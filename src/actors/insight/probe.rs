@@ -52,6 +52,8 @@ pub struct Probe {
     /// Handled without having been counted as sent: timers, and what comes by a `Recipient`.
     others: AtomicU64,
     high: AtomicU64,
+    /// The highest since the last point of the figures.
+    peak: AtomicU64,
     state: AtomicU8,
     /// For a session that is behind: the position that it has had everything up to.
     behind_after: AtomicU64,
@@ -97,6 +99,7 @@ impl Default for Probe {
             taken: AtomicU64::new(0),
             others: AtomicU64::new(0),
             high: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
             state: AtomicU8::new(State::Running as u8),
             behind_after: AtomicU64::new(0),
             backlog: AtomicU64::new(0),
@@ -127,7 +130,8 @@ impl Probe {
     pub(super) fn sent(&self) {
         let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
         let depth = sent.saturating_sub(self.taken.load(Ordering::Relaxed));
-        if depth > self.high.load(Ordering::Relaxed) {
+        if depth > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(depth, Ordering::Relaxed);
             self.high.fetch_max(depth, Ordering::Relaxed);
         }
     }
@@ -163,6 +167,11 @@ impl Probe {
     pub fn depth(&self) -> u64 {
         let taken = self.taken.load(Ordering::Relaxed);
         self.sent.load(Ordering::Relaxed).saturating_sub(taken)
+    }
+
+    /// The deepest that the mailbox was since this was last asked; for one who asks.
+    pub fn take_peak(&self) -> u64 {
+        self.peak.swap(self.depth(), Ordering::Relaxed)
     }
 
     pub fn state(&self) -> State {
@@ -228,6 +237,7 @@ mod tests {
         drop(probe.handling_other());
         let vitals = probe.read();
         assert_eq!((vitals.depth, vitals.high, vitals.handled), (4, 5, 2));
+        assert_eq!((probe.take_peak(), probe.take_peak()), (5, 4));
         assert!(vitals.p50_us.is_some() && vitals.behind_after.is_none());
     }
 

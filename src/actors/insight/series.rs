@@ -18,7 +18,7 @@ pub struct Point {
     /// From an event's receipt until it was handed to its sessions' connections.
     pub latency_p50_ms: Option<f64>,
     pub latency_p99_ms: Option<f64>,
-    /// Messages that wait in the mailboxes that all sessions share.
+    /// The deepest that a mailbox was that all sessions share.
     pub mailbox_depth: u64,
     /// Accepted, and not yet stored.
     pub log_lag: u64,

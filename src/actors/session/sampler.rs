@@ -51,18 +51,19 @@ impl Sampler {
     }
 }
 
-/// Tells the metrics how full the mailboxes are that all share, and returns how much waits in them together.
+/// Tells the metrics how full the mailboxes that all share have been since the last point, and returns the fullest.
+/// How full they are at this moment would say little: the turn that asks comes when they are empty.
 fn note_mailboxes(services: &SessionServices) -> u64 {
     let census = &services.census;
-    let audiences = census.audiences().iter().map(|record| record.audience.probe().depth()).sum();
+    let audiences = census.audiences().iter().map(|record| record.audience.probe().take_peak()).max();
     let depths = [
-        ("registry", census.registry.depth()),
-        ("sequencer", census.sequencer.depth()),
-        ("rights", census.rights.depth()),
-        ("audience", audiences),
+        ("registry", census.registry.take_peak()),
+        ("sequencer", census.sequencer.take_peak()),
+        ("rights", census.rights.take_peak()),
+        ("audience", audiences.unwrap_or_default()),
     ];
     depths.iter().for_each(|(actor, depth)| services.metrics.set_mailbox(actor, *depth));
-    depths.iter().map(|(_, depth)| depth).sum()
+    depths.iter().map(|(_, depth)| *depth).max().unwrap_or_default()
 }
 
 fn note_sessions(services: &SessionServices, log_lag: u64) {

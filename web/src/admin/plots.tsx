@@ -31,7 +31,7 @@ const charts: Chart[] = [
       { label: 'p50', colour: '--calm', of: (p) => p.latencyP50Ms },
     ],
   },
-  { title: 'Waiting in mailboxes', lines: [{ label: 'messages', colour: '--act', of: (p) => p.mailboxDepth }] },
+  { title: 'Deepest mailbox', lines: [{ label: 'messages', colour: '--act', of: (p) => p.mailboxDepth }] },
   { title: 'Waiting for the log', lines: [{ label: 'events', colour: '--soon', of: (p) => p.logLag }] },
 ];
 
