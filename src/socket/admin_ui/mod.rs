@@ -1,7 +1,7 @@
 //! The official Socket.IO Admin UI (`@socket.io/admin-ui` 0.5) in the namespace `/admin`. Its events
 //! and commands are those of that package's `typed-events.d.ts`; payloads are never shown.
 //!
-//! Nothing on an event's way knows of it: each connected UI has a [`feed`] that compares
+//! Nothing on an event's way knows of it: each connected UI has a `Feed` that compares
 //! the instance with what it last showed.
 
 mod commands;
