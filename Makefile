@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients client-library chromium promtool bench bench-curves bench-artillery bench-pieces bench-peers redis schema screenshot
+.PHONY: help run test lint web clients client-library chromium promtool network bench bench-curves bench-artillery bench-pieces bench-peers redis schema screenshot
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -11,7 +11,7 @@ help: ## What can be made
 run: web ## The demo restaurant, on the embedded database
 	cargo run --release -- serve --demo
 
-test: web clients client-library chromium promtool ## Every test
+test: web clients client-library chromium promtool network ## Every test
 	cd web && npm run --silent check && npm test --silent
 	cd clients && npm run --silent check && npm test --silent
 ifeq ($(NEXTEST),yes)
@@ -56,6 +56,9 @@ chromium:
 
 promtool:
 	@command -v promtool >/dev/null || { echo "installing promtool"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends prometheus; }
+
+network: # For the tests that cut a network; without root they use a proxy
+	@command -v ip >/dev/null || { echo "installing iproute2"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq iproute2; }
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

@@ -19,13 +19,13 @@ use anyhow::{Context, anyhow};
 use socket2::{Domain, Socket, Type};
 use tokio::sync::Notify;
 
-use crate::access::{AdminAccess, Pids, RateLimit, Tokens};
+use crate::access::{AdminAccess, Pids, Policy, RateLimit, Tokens};
 use crate::actors::insight::Census;
 use crate::actors::messages::AudienceStarted;
 use crate::actors::sequencer::LogView;
 use crate::actors::session::Sampler;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
-use crate::actors::{Audience, Registry, RightsMonitor, Sequencer, supervision};
+use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
 use crate::config::{Config, DatabaseConfig};
 use crate::http::{self, HttpState, demo::Demo};
 use crate::shutdown;
@@ -48,6 +48,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub struct App {
     config: Config,
     store: Store,
+    policy: Arc<Policy>,
     log: Resumed,
     listener: TcpListener,
     /// Serves the demo's pages and its backend.
@@ -89,6 +90,7 @@ impl App {
     /// What the operator has to mend, in one line.
     pub fn build(config: Config, demo: bool) -> anyhow::Result<Self> {
         supervision::install_panic_hook();
+        let policy = load_policy(&config)?;
         migrate(&config.database)?;
         if demo {
             crate::demo::seed(&config.database.path).context("the sample restaurant cannot be set up")?;
@@ -99,7 +101,7 @@ impl App {
         let address = SocketAddr::new(config.server.host, config.server.port);
         let listener = listen(address).map_err(|error| anyhow!("PORT: cannot listen on {address}: {error}"))?;
         let log = Resumed { log, newest };
-        Ok(Self { config, store, log, listener, demo, room_idle: ROOM_IDLE, house: Arc::default() })
+        Ok(Self { config, store, policy, log, listener, demo, room_idle: ROOM_IDLE, house: Arc::default() })
     }
 
     /// Lets rooms that nobody is in go sooner.
@@ -142,7 +144,7 @@ impl App {
             () = stopped_inside.notified() => {}
         }
         let inside = Inside(house);
-        shutdown::drain(&directory, inside.services().map(|services| &services.sequencer), &draining, drain).await;
+        shutdown::drain(&directory, inside.services(), &draining, drain).await;
         handle.stop(false).await;
         running.await?.map_err(Into::into)
     }
@@ -153,13 +155,14 @@ impl App {
         directory: Arc<Directory>,
         stop: Arc<Notify>,
     ) -> anyhow::Result<actix_server::Server> {
-        let Self { config, store, log, listener, demo, room_idle, house } = self;
+        let Self { config, store, policy, log, listener, demo, room_idle, house } = self;
         let workers = config.server.workers;
         let next_worker = Arc::new(AtomicUsize::new(0));
         // Runs once on each worker's thread.
         let factory = move || {
             // The first worker to come here starts the registry, and with it all rooms, on its own thread.
-            let house = house.get_or_init(|| House::found(&config, &store, &log, room_idle, &draining, &directory));
+            let house =
+                house.get_or_init(|| House::found(&config, &store, &policy, &log, room_idle, &draining, &directory));
             house.settle_worker(next_worker.fetch_add(1, Ordering::Relaxed));
             let demo = demo.then(|| Demo { services: house.services.clone(), tokens: house.tokens.clone() });
             let state = HttpState {
@@ -185,6 +188,7 @@ impl House {
     fn found(
         config: &Config,
         store: &Store,
+        policy: &Arc<Policy>,
         log: &Resumed,
         room_idle: Duration,
         draining: &Arc<AtomicBool>,
@@ -204,6 +208,8 @@ impl House {
             log_limits: config.log.clone(),
             slow_patience: config.socket.slow_patience,
             rights: RightsMonitor::start(store.clone(), census.rights.clone()),
+            revocations: RevocationMonitor::start(store.clone()),
+            policy: policy.clone(),
             store: store.clone(),
             rate_limit: RateLimit::new(&config.limits),
             metrics,
@@ -297,6 +303,15 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+fn load_policy(config: &Config) -> anyhow::Result<Arc<Policy>> {
+    let file = config.auth.policy_file.as_deref();
+    let policy = Policy::load(file).map_err(|fault| {
+        let name = file.map(|file| file.display().to_string()).unwrap_or_default();
+        anyhow!("POLICY_FILE: {name}: {fault}; it takes a file like policies/default.datalog")
+    })?;
+    Ok(Arc::new(policy))
 }
 
 /// Applies the migrations that an embedded database lacks: nobody else would.

@@ -5,15 +5,17 @@
 //! (libraries that infer types turn `123` into a number), the error line names
 //! three things, and tests pass values without touching the process.
 
+mod auth;
+pub mod keys;
 mod variables;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use auth::AuthConfig;
 use ipnet::IpNet;
-use secrecy::{ExposeSecret, SecretString};
-
+use secrecy::SecretString;
 use variables::{Variables, parse_network, parse_origin};
 
 /// Everything that the environment says.
@@ -61,12 +63,6 @@ pub struct SocketConfig {
 }
 
 #[derive(Clone, Debug)]
-pub struct AuthConfig {
-    pub user_secret: Option<SecretString>,
-    pub server_secret: Option<SecretString>,
-}
-
-#[derive(Clone, Debug)]
 pub struct DatabaseConfig {
     pub path: PathBuf,
     /// How long one look-up or change may take.
@@ -108,9 +104,23 @@ impl Config {
     /// # Errors
     /// The first variable that is wrong.
     pub fn from_env() -> Result<Self, ConfigError> {
-        // A file that is not there is no error; what it says never replaces the environment.
-        dotenvy::dotenv().ok();
+        // What the file says never replaces the environment.
+        if let Err(error) = dotenvy::dotenv() {
+            Self::check_file(&error)?;
+        }
         Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// A file that is not there is no error. One that cannot be read to its end is: what
+    /// stands behind the faulty line would be missing in silence.
+    fn check_file(error: &dotenvy::Error) -> Result<(), ConfigError> {
+        let fault = match error {
+            error if error.not_found() => return Ok(()),
+            // The line itself may hold a secret.
+            dotenvy::Error::LineParse(..) => "a line cannot be read".to_owned(),
+            error => error.to_string(),
+        };
+        Err(ConfigError { variable: ".env", fault, takes: "lines of the form NAME=VALUE" })
     }
 
     /// # Errors
@@ -166,36 +176,6 @@ impl SocketConfig {
                 "bytes from 65536 to 1000000000",
             )?,
         })
-    }
-}
-
-impl AuthConfig {
-    const MIN_SECRET_BYTES: usize = 32;
-    const TAKES: &'static str = "a secret of at least 32 bytes";
-
-    fn read(env: &Variables<'_>, production: bool) -> Result<Self, ConfigError> {
-        let user_secret = match env.get("NEXTAUTH_SECRET") {
-            Some(secret) => Some(secret),
-            None => env.get("AUTH_SECRET"),
-        };
-        let auth = Self {
-            user_secret: user_secret.map(SecretString::from),
-            server_secret: env.get("SOCKET_SERVER_SECRET").map(SecretString::from),
-        };
-        if production {
-            Self::require("NEXTAUTH_SECRET", auth.user_secret.as_ref())?;
-            Self::require("SOCKET_SERVER_SECRET", auth.server_secret.as_ref())?;
-        }
-        Ok(auth)
-    }
-
-    fn require(variable: &'static str, secret: Option<&SecretString>) -> Result<(), ConfigError> {
-        let fault = match secret.map(|secret| secret.expose_secret().len()) {
-            None => "missing, and required when NODE_ENV is production".to_owned(),
-            Some(bytes) if bytes < Self::MIN_SECRET_BYTES => format!("only {bytes} bytes long"),
-            Some(_) => return Ok(()),
-        };
-        Err(ConfigError { variable, fault, takes: Self::TAKES })
     }
 }
 
@@ -363,6 +343,8 @@ mod tests {
             ("TRUSTED_PROXIES", "10.0.0.0/99"),
             ("LOG_LEVEL", "loud"),
             ("NODE_ENV", "prod"),
+            ("BISCUIT_PUBLIC_KEY", "1=abc"),
+            ("BISCUIT_PRIVATE_KEY", "abc"),
         ] {
             let line = fault(&[(name, value)]);
             assert!(line.starts_with(&format!("{name}: ")) && line.contains("; it takes "), "{line}");

@@ -8,11 +8,14 @@
 //!   [`access::policy`] → [`store`] → the answer.
 //! - **An event for clients:** a publish → [`actors::registry`] → [`actors::room`] →
 //!   [`actors::audience`] → [`socket::lane`] or [`socket::ordinary`].
+//! - **A token:** [`access::tokens`] verifies it, [`domain::warrant`] reads a biscuit, [`actors::session`]'s
+//!   `identify` adds what the database knows; [`cli::token`] makes and revokes biscuits.
 //! - **A stop:** [`shutdown`].
 
 pub mod access;
 pub mod actors;
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use expeditor::cli::token::{self, TokenCommand};
 use expeditor::config::Config;
 use expeditor::store::migrations;
 use expeditor::{App, demo, telemetry};
@@ -34,6 +35,9 @@ enum Command {
     },
     /// Apply the migrations that the configured database still lacks.
     Migrate,
+    /// Make, read and revoke biscuit tokens.
+    #[command(subcommand)]
+    Token(Box<TokenCommand>),
     /// Exit 0 when the local server is ready.
     Healthcheck,
 }
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Serve { demo } => serve(demo),
         Command::Migrate => migrate(),
+        Command::Token(command) => token::run(*command),
         Command::Healthcheck => healthcheck(),
     };
     match outcome {
@@ -66,28 +71,27 @@ fn serve(demo: bool) -> anyhow::Result<()> {
             println!("{page}: {link}");
         }
     }
-    actix_rt::System::new().block_on(app.run(stop_signal()))
+    actix_rt::System::new().block_on(async { app.run(stop_signal()?).await })
 }
 
-/// Resolves with the first SIGTERM or SIGINT; a second one ends the process at once.
-async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be received");
-        return std::future::pending().await;
-    };
+/// Listens for SIGTERM and SIGINT from this call on, so that none that comes right after
+/// the start ends the process unprepared. Resolves with the first; a second one ends the process at once.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut any = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    any().await;
-    actix_rt::spawn(async move {
+    Ok(async move {
         any().await;
-        tracing::warn!("a second signal: stopping at once");
-        std::process::exit(KILLED_BY_SECOND_SIGNAL);
-    });
+        actix_rt::spawn(async move {
+            any().await;
+            tracing::warn!("a second signal: stopping at once");
+            std::process::exit(KILLED_BY_SECOND_SIGNAL);
+        });
+    })
 }
 
 fn migrate() -> anyhow::Result<()> {

@@ -27,6 +27,7 @@ diesel::table! {
         publish_id -> Text,
         digest -> Binary,
         position -> BigInt,
+        kept -> Bool,
         stored_at -> BigInt,
     }
 }
@@ -58,6 +59,14 @@ diesel::table! {
         failed_at -> Nullable<Timestamp>,
         error_message -> Nullable<Text>,
         created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    revocations (revocation_id) {
+        revocation_id -> Text,
+        reason -> Nullable<Text>,
+        revoked_at -> Timestamp,
     }
 }
 
@@ -180,6 +189,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     log_publishes,
     log_rooms,
     notifications,
+    revocations,
     session_rooms,
     tab_access_tokens,
     tab_items,

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::actors::Sequencer;
-use crate::actors::insight::Post;
-use crate::actors::messages::{Drain, Settle};
-use crate::actors::session::Directory;
+use crate::actors::messages::{Drain, Flush, Settle};
+use crate::actors::session::{Directory, SessionServices};
 
 /// What is kept of the time for the last session's bytes and the process's end.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Empties the instance within `limit`.
-pub async fn drain(directory: &Directory, sequencer: Option<&Post<Sequencer>>, draining: &AtomicBool, limit: Duration) {
+pub async fn drain(directory: &Directory, services: Option<&SessionServices>, draining: &AtomicBool, limit: Duration) {
     // The port stays open: a polling client needs it to fetch what is left for it. New sessions are refused.
     draining.store(true, Ordering::Release);
     let began = Instant::now();
@@ -32,12 +30,21 @@ pub async fn drain(directory: &Directory, sequencer: Option<&Post<Sequencer>>, d
     for session in directory.in_order_of_leaving() {
         session.do_send(Drain);
     }
-    if timeout_at(began + limit, directory.emptied()).await.is_err() {
+    // Time is left for what was accepted to be stored, whoever is still there.
+    let last = limit.saturating_sub(MARGIN.min(limit / 4));
+    if timeout_at(began + last, directory.emptied()).await.is_err() {
         tracing::warn!(left = directory.len(), "some sessions did not end in time");
     }
-    if let Some(sequencer) = sequencer
-        && timeout_at(began + limit, sequencer.send(Settle)).await.is_err()
-    {
+    let Some(services) = services else { return };
+    let settling = async {
+        // What is in the registry's mailbox reaches the rooms in the first round, and the sequencer in the second.
+        for _ in 0..2 {
+            services.registry.send(Flush).await?;
+        }
+        services.sequencer.send(Settle).await
+    };
+    let deadline = (began + limit).max(Instant::now() + MARGIN);
+    if !matches!(timeout_at(deadline, settling).await, Ok(Ok(()))) {
         tracing::error!("the database did not take everything that was published");
     }
     tracing::info!("stopped");

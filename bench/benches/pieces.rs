@@ -3,10 +3,14 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use expeditor::access::policy;
-use expeditor::domain::{Command, Cuid, EventPacket, Identity, KitchenStatus, StaffRole, TabFacts, UserFacts, UserId};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use expeditor::access::policy::{Operation, Place, Question};
+use expeditor::access::{Decisions, Policy};
+use expeditor::domain::{
+    Command, Cuid, EventPacket, Identity, KitchenStatus, RoomName, StaffRole, TabFacts, TabStatus, UserFacts, UserId,
+};
 use expeditor::socket::frame;
 use expeditor::socket::outbox::Outbox;
 use serde_json::value::RawValue;
@@ -42,39 +46,48 @@ fn deciding(criterion: &mut Criterion) {
     let facts = |id: &str, staff| UserFacts { id: UserId::parse(id).expect("an id"), staff };
     let member = Identity::User(Arc::new(facts("cuser0000000001", [(venue.clone(), StaffRole::Chef)].into())));
     let stranger = Identity::User(Arc::new(facts("cuser0000000002", [].into())));
-    let tab =
-        TabFacts { venue: venue.clone(), server: UserId::parse("cuser0000000003").expect("an id"), customer: None };
+    let tab = TabFacts {
+        venue: venue.clone(),
+        server: UserId::parse("cuser0000000003").expect("an id"),
+        customer: None,
+        status: TabStatus::Open,
+    };
+    let (tab_room, kitchen) = (RoomName::tab(&venue), RoomName::kitchen(&venue));
+    let questions = [
+        ("enter a tab", Question::enter(&tab_room, Place::of_tab(Some(&tab)))),
+        ("enter a kitchen", Question::enter(&kitchen, Place::named(&kitchen))),
+        ("change an item", Question::change_item(Operation::UpdateStatus(KitchenStatus::Ready), &tab)),
+    ];
+    let policy = Arc::new(Policy::load(None).expect("the built-in policy"));
     let mut group = criterion.benchmark_group("policy");
     for (who, identity) in [("staff", &member), ("stranger", &stranger)] {
-        group.bench_function(format!("enter a tab, {who}"), |bencher| {
-            bencher.iter(|| policy::enter_tab(black_box(identity), Some(black_box(&tab))));
-        });
-        group.bench_function(format!("enter a kitchen, {who}"), |bencher| {
-            bencher.iter(|| policy::enter_kitchen(black_box(identity), black_box(&venue)));
-        });
-        group.bench_function(format!("change an item, {who}"), |bencher| {
-            bencher.iter(|| policy::change_item(black_box(identity), black_box(&tab), KitchenStatus::Ready));
-        });
+        for (what, question) in &questions {
+            group.bench_function(format!("{what}, {who}"), |bencher| {
+                bencher.iter(|| policy.decide(black_box(identity), black_box(question), SystemTime::now()));
+            });
+        }
     }
+    let kept = Decisions::new(policy);
+    group.bench_function("publish, decided before", |bencher| {
+        let question = Question::publish(&kitchen, Place::named(&kitchen));
+        kept.ask(&Identity::System, &question).expect("the backend publishes");
+        bencher.iter(|| kept.may_publish_still(black_box(&Identity::System), black_box(&kitchen)));
+    });
     group.finish();
 }
 
 fn encoding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("outbox");
     group.bench_function("encode an event", |bencher| {
-        bencher.iter_batched(
-            || raw(ORDER.to_owned()),
-            |payload| EventPacket::new("kitchen:new-order", payload),
-            BatchSize::SmallInput,
-        );
+        bencher.iter(|| EventPacket::with_offset("kitchen:new-order", black_box(ORDER), "zik0zj.2s8c"));
     });
-    let packet = EventPacket::new("kitchen:new-order", raw(ORDER.to_owned()));
+    let packet = EventPacket::new("kitchen:new-order", &raw(ORDER.to_owned()));
     let mut connect = Vec::new();
     frame::push_text(&mut connect, &[CONNECT.as_bytes()]);
     for count in [1, 10] {
         group.throughput(Throughput::Elements(count));
         let mut outbox = Outbox::new(BOUND);
-        let session = outbox.begin_session();
+        let session = outbox.begin_session("a-pid");
         outbox.push_ordinary(&connect).expect("there is room");
         let pending = outbox.pending().len();
         outbox.advance(pending);

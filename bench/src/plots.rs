@@ -17,6 +17,8 @@ pub struct Series {
 }
 
 const SIZE: (u32, u32) = (800, 480);
+/// As many as do not run into each other.
+const LABELS: usize = 6;
 const FONT: &str = "sans-serif";
 
 /// A server has the same colour in every chart.
@@ -52,6 +54,7 @@ pub fn draw(path: &Path, chart: &Chart, series: &[Series]) -> anyhow::Result<()>
                 .y_desc(chart.y)
                 .x_label_formatter(&label)
                 .y_label_formatter(&label)
+                .x_labels(LABELS)
                 .light_line_style(WHITE)
                 .draw()?;
             for Series { server, points } in series {

@@ -8,5 +8,6 @@ pub mod tokens;
 
 pub use admin::{AdminAccess, NotAdministrator};
 pub use pids::Pids;
+pub use policy::{Decisions, Policy};
 pub use rate_limit::RateLimit;
 pub use tokens::{Claim, TokenRefusal, Tokens};

@@ -54,7 +54,7 @@ impl Pids {
 
     fn mac_of(&self, key: &[u8], identity: &Identity) -> Hmac<Sha256> {
         // The key has a fixed length, so nothing of the label can pass for a part of it.
-        self.mac.clone().chain_update(key).chain_update(identity.label())
+        self.mac.clone().chain_update(key).chain_update(identity.principal())
     }
 }
 

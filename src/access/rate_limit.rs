@@ -7,11 +7,30 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
 use crate::config::LimitsConfig;
-use crate::domain::{Identity, Refusal, UserId};
+use crate::domain::{Identity, Refusal, RevocationId, UserId};
+
+/// Whose allowance an event is taken from.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Spender {
+    User(UserId),
+    /// All tokens that were made from one share what it has: attenuating is free.
+    Token(RevocationId),
+}
+
+impl Spender {
+    /// `None` is the backend, which has no limit.
+    fn of(identity: &Identity) -> Option<Self> {
+        if identity.is_backend() {
+            return None;
+        }
+        let user = || identity.user().map(|user| Self::User(user.id.clone()));
+        user().or_else(|| identity.warrant().map(|warrant| Self::Token(warrant.family().clone())))
+    }
+}
 
 /// `RATE_LIMIT_POINTS` events at once, given back evenly over `RATE_LIMIT_DURATION`.
 pub struct RateLimit {
-    limiter: DefaultKeyedRateLimiter<UserId>,
+    limiter: DefaultKeyedRateLimiter<Spender>,
     clock: DefaultClock,
 }
 
@@ -28,8 +47,8 @@ impl RateLimit {
     /// # Errors
     /// `RATE_LIMITED`, with how long to wait.
     pub fn take(&self, identity: &Identity) -> Result<(), Refusal> {
-        let Some(user) = identity.user() else { return Ok(()) };
-        self.limiter.check_key(&user.id).map_err(|until| {
+        let Some(spender) = Spender::of(identity) else { return Ok(()) };
+        self.limiter.check_key(&spender).map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
             // Rounded up, so that who waits as long is let through.
             Refusal::rate_limited(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
@@ -48,10 +67,25 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{ErrorCode, UserFacts};
+    use crate::domain::{Bearer, ErrorCode, UserFacts, Warrant};
 
     fn user(id: &str) -> Identity {
         Identity::User(Arc::new(UserFacts { id: UserId::parse(id).unwrap(), staff: vec![] }))
+    }
+
+    #[test]
+    fn all_tokens_that_were_made_from_one_share_what_it_has() {
+        use biscuit_auth::{Biscuit, BlockBuilder, KeyPair};
+        let whole = Biscuit::builder().code("device(\"d\")").unwrap().build(&KeyPair::new()).unwrap();
+        let narrow = whole.append(BlockBuilder::new().code("check if true").unwrap()).unwrap();
+        let [whole, narrow] = [whole, narrow]
+            .map(|token| Identity::Bearer(Bearer { warrant: Arc::new(Warrant::read(token).unwrap()), user: None }));
+        let config = LimitsConfig { rate_points: 2, rate_period: Duration::from_mins(1), max_rooms_per_session: 1 };
+        let limit = RateLimit::new(&config);
+        limit.take(&whole).unwrap();
+        limit.take(&narrow).unwrap();
+        assert_eq!(limit.take(&narrow).unwrap_err().code, ErrorCode::RateLimited);
+        assert_eq!(limit.take(&whole).unwrap_err().code, ErrorCode::RateLimited);
     }
 
     #[test]

@@ -12,11 +12,11 @@ use indexmap::IndexMap;
 use super::insight::{AudienceRecord, Census, Journal, Post, Probe};
 use super::logged::Logged;
 use super::messages::{
-    AddMember, Begin, Deliver, EnteredAt, FindMembers, GoLive, Hold, InspectMembers, MemberView, Outlet, RemoveMember,
-    Reply, SessionKey,
+    AddMember, Deliver, EnteredAt, FindMembers, GoLive, GoneLive, Hold, InspectMembers, InspectSeat, MemberView,
+    Outlet, Placed, RemoveMember, Reply, SessionKey,
 };
 use super::seat::Seat;
-use crate::domain::{LogId, RoomName};
+use crate::domain::{LogId, Position, RoomName};
 use crate::telemetry::Metrics;
 
 /// One event in so many has its time put into the metrics, which cost more than the way does.
@@ -26,8 +26,8 @@ type Members = IndexMap<SessionKey, Rc<Seat>>;
 
 pub struct Audience {
     rooms: HashMap<RoomName, Members>,
-    /// Those of `rooms` by session, with the number of rooms that each is in.
-    seats: HashMap<SessionKey, (Rc<Seat>, usize)>,
+    /// Those of `rooms`, by session.
+    seats: HashMap<SessionKey, Rc<Seat>>,
     log: LogId,
     metrics: Arc<Metrics>,
     index: usize,
@@ -104,26 +104,32 @@ impl Handler<Deliver> for Audience {
     }
 }
 
+impl Handler<Placed> for Audience {
+    type Result = ();
+
+    fn handle(&mut self, message: Placed, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
+        let Some(position) = message.event.position() else { return };
+        let members = message.event.rooms().iter().filter_map(|room| self.rooms.get(room));
+        members.flat_map(IndexMap::values).for_each(|seat| seat.note_placed(position));
+    }
+}
+
 impl Handler<AddMember> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: AddMember, _: &mut Self::Context) {
         let _handling = self.probe.handling();
-        let AddMember { room, key, outlet, session, begin, at, reply, entered } = message;
+        let AddMember { room, key, outlet, session, probe, begin, at, reply, entered } = message;
         // The reply first: the room's events follow it.
         answer(&*outlet, &reply);
         let journal = &self.journal;
-        let new_seat = || (Rc::new(Seat::new(key, outlet, session, journal.clone())), 0);
-        let (seat, rooms) = self.seats.entry(key).or_insert_with(new_seat);
+        let new_seat = || Rc::new(Seat::new(key, outlet, session, probe, journal.clone()));
+        let seat = self.seats.entry(key).or_insert_with(new_seat);
         let live_through = seat.live_through();
-        match begin {
-            Begin::Now | Begin::After(_) => {}
-            Begin::Held => seat.hold(),
-            Begin::FromLog => seat.step_back(),
-        }
+        seat.enter(&room, at, begin);
         if self.rooms.entry(room.clone()).or_default().insert(key, seat.clone()).is_none() {
             self.journal.entered(room, key);
-            *rooms += 1;
         }
         if let Some(entered) = entered {
             // A session that has gone needs no word.
@@ -145,11 +151,8 @@ impl Handler<RemoveMember> for Audience {
             if was_in {
                 self.journal.left(&message.room, message.key);
             }
-            if was_in && let Some((_, rooms)) = self.seats.get_mut(&message.key) {
-                *rooms -= 1;
-                if *rooms == 0 {
-                    self.seats.remove(&message.key);
-                }
+            if was_in && self.seats.get(&message.key).is_some_and(|seat| seat.leave(&message.room)) {
+                self.seats.remove(&message.key);
             }
         }
         answer(&*message.outlet, &message.reply);
@@ -170,19 +173,28 @@ impl Handler<Hold> for Audience {
 
     fn handle(&mut self, message: Hold, _: &mut Self::Context) {
         let _handling = self.probe.handling();
-        if let Some((seat, _)) = self.seats.get(&message.key) {
+        if let Some(seat) = self.seats.get(&message.key) {
             seat.hold();
         }
     }
 }
 
 impl Handler<GoLive> for Audience {
-    type Result = bool;
+    type Result = GoneLive;
 
     fn handle(&mut self, message: GoLive, _: &mut Self::Context) -> Self::Result {
         let _handling = self.probe.handling();
         // A session in no room any more has nothing to wait for.
-        self.seats.get(&message.key).is_none_or(|(seat, _)| seat.go_live(message.through, self.log))
+        self.seats.get(&message.key).map_or(GoneLive::Live, |seat| seat.go_live(message.through, self.log))
+    }
+}
+
+impl Handler<InspectSeat> for Audience {
+    type Result = Vec<(RoomName, Position)>;
+
+    fn handle(&mut self, message: InspectSeat, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
+        self.seats.get(&message.key).map(|seat| seat.rooms()).unwrap_or_default()
     }
 }
 

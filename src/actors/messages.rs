@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::ingress::IngressSlot;
-use super::insight::{Flow, Post};
+use super::insight::{Flow, Post, Probe};
 use super::logged::{LogPage, Logged};
 use super::publication::{Receipt, Settlement};
 use super::{Audience, Sequencer, Session};
-use crate::domain::{Cuid, ErrorCode, EventPacket, Identity, PidKey, Position, Refusal, RoomName};
+use crate::domain::{Cuid, ErrorCode, EventPacket, Identity, PidKey, Position, Refusal, RevocationId, RoomName};
 use crate::domain::{TabFacts, TableFacts, UserFacts, UserId};
 use crate::store::StoreError;
 use crate::store::log::{Append, Write};
@@ -168,6 +168,8 @@ pub struct Entry {
     pub reply: Reply,
     /// For a session that waits.
     pub entered: Option<oneshot::Sender<EnteredAt>>,
+    /// The session is in the room already, whatever becomes of this.
+    pub again: bool,
     done: bool,
 }
 
@@ -183,7 +185,7 @@ pub struct EnteredAt {
 
 impl Entry {
     pub fn new(room: RoomName, member: Member, begin: Begin, noted: Option<PidKey>, reply: Reply) -> Self {
-        Self { member, room, begin, noted, reply, entered: None, done: false }
+        Self { member, room, begin, noted, reply, entered: None, again: false, done: false }
     }
 
     /// It is in: nobody needs to be told of a failure.
@@ -200,7 +202,8 @@ impl Entry {
         if !self.done {
             self.done = true;
             let ack = self.reply.ack.as_ref().map(|(id, _)| *id);
-            self.member.session.do_send(JoinFailed { room: self.room.clone(), ack, code });
+            let (room, again) = (self.room.clone(), self.again);
+            self.member.session.do_send(JoinFailed { room, ack, code, again });
         }
     }
 }
@@ -218,16 +221,15 @@ pub struct JoinFailed {
     pub room: RoomName,
     pub ack: Option<i64>,
     pub code: ErrorCode,
+    /// It is in the room from an earlier join.
+    pub again: bool,
 }
 
-/// The session is in the room, with the events after `at`.
+/// The session is in a room whose events it has to read from the log.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Entered {
     pub room: RoomName,
-    pub at: Position,
-    /// Whether the session has to read them from the log.
-    pub from_log: bool,
 }
 
 /// Ends a session's membership.
@@ -357,6 +359,11 @@ pub struct RoomEnded {
     pub handled: u64,
 }
 
+/// Answered when the registry has handled what was sent to it before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Flush;
+
 /// Makes a room panic. Only tests send it, to see that nobody notices.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -377,6 +384,8 @@ pub enum Sequence {
     Note(Write),
     /// Answered as everything before it has gone out.
     Barrier(oneshot::Sender<()>),
+    /// The same, and all that another process on the same database has stored by then.
+    CatchUp(oneshot::Sender<()>),
 }
 
 /// Reads the events of rooms after each one's position, `limit` at most, up to `up_to` or the newest.
@@ -411,13 +420,22 @@ pub struct Deliver {
     pub event: Arc<Logged>,
 }
 
+/// An event that went out before it was stored has a place now; its members have had it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Placed {
+    pub event: Arc<Logged>,
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AddMember {
     pub room: RoomName,
     pub key: SessionKey,
     pub outlet: Arc<dyn Outlet>,
-    pub session: Post<Session>,
+    pub session: Recipient<FellBehind>,
+    /// The session's.
+    pub probe: Arc<Probe>,
     pub begin: Begin,
     pub at: Position,
     pub reply: Reply,
@@ -441,6 +459,8 @@ pub struct RemoveMember {
 #[rtype(result = "()")]
 pub struct FellBehind {
     pub after: Position,
+    /// From where each of the session's rooms is to be read.
+    pub starts: Vec<(RoomName, Position)>,
 }
 
 /// Keep the session's events from here on: it is about to read up to them.
@@ -451,12 +471,21 @@ pub struct Hold {
 }
 
 /// The session has sent its client everything up to and with `through`: send what was kept after it,
-/// and all that comes. `false` where too much came to be kept: the session has to read on.
+/// and all that comes.
 #[derive(Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "GoneLive")]
 pub struct GoLive {
     pub key: SessionKey,
     pub through: Position,
+}
+
+/// Whether a session is sent its events as they come now.
+#[derive(Debug, MessageResponse)]
+pub enum GoneLive {
+    Live,
+    /// Not yet: more came than was kept, or a room was entered meanwhile. The session has to
+    /// read its rooms on, each from here.
+    ReadOn(Vec<(RoomName, Position)>),
 }
 
 /// Who of this thread is in a room: a room that starts again asks.
@@ -501,6 +530,33 @@ pub struct UnwatchRights {
     pub key: SessionKey,
 }
 
+/// Reads a user's rows again now. Answered once that user's sessions have been told of a change.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct ReadRights {
+    pub user: UserId,
+}
+
+/// Tells a session when its token is revoked, under any of its ids.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WatchToken {
+    pub ids: Vec<RevocationId>,
+    pub key: SessionKey,
+    pub session: Recipient<TokenRevoked>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct UnwatchToken {
+    pub key: SessionKey,
+}
+
+/// The session's token holds no longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TokenRevoked;
+
 /// A row behind a session is other than it was: look again at what the session may do.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -527,8 +583,15 @@ pub struct InspectSession;
 
 pub struct SessionView {
     pub identity: Identity,
-    /// The rooms, and the position that the session has each one's events after.
+    /// The rooms, and the position that the session has each one's events after; `None` while it is on its way in.
     pub rooms: Vec<(RoomName, Option<Position>)>,
+}
+
+/// The rooms that this thread's audience has a session in, and the position that it has each one's events after.
+#[derive(Message)]
+#[rtype(result = "Vec<(RoomName, Position)>")]
+pub struct InspectSeat {
+    pub key: SessionKey,
 }
 
 /// How far this thread's members of a room are.
@@ -557,5 +620,5 @@ pub struct RestartRoom {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct StartAgain {
-    pub probe: Arc<super::insight::Probe>,
+    pub probe: Arc<Probe>,
 }

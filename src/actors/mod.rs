@@ -22,6 +22,7 @@ pub mod logged;
 pub mod messages;
 pub mod publication;
 pub mod registry;
+pub mod revocations;
 pub mod rights;
 pub mod room;
 pub mod seat;
@@ -31,6 +32,7 @@ pub mod supervision;
 
 pub use audience::Audience;
 pub use registry::Registry;
+pub use revocations::RevocationMonitor;
 pub use rights::RightsMonitor;
 pub use sequencer::Sequencer;
 pub use session::Session;

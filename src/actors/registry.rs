@@ -10,8 +10,8 @@ use actix::prelude::*;
 
 use super::insight::{Census, Post, Probe};
 use super::messages::{
-    AudienceStarted, Depart, Enter, Join, LeaveRoom, Place, ProvokePanic, Publish, RestartRoom, Retire, RetireRoom,
-    RoomEnded, StartAgain,
+    AudienceStarted, Depart, Enter, Flush, Join, LeaveRoom, Place, ProvokePanic, Publish, RestartRoom, Retire,
+    RetireRoom, RoomEnded, StartAgain,
 };
 use super::publication;
 use super::room::{Room, RoomSeed};
@@ -202,6 +202,14 @@ impl Handler<RestartRoom> for Registry {
         self.census.list_room(message.room.clone(), probe);
         tracing::warn!(room = %message.room, "a room was started again by an operator");
         true
+    }
+}
+
+impl Handler<Flush> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Self::Context) {
+        let _handling = self.census.registry.handling();
     }
 }
 

@@ -9,11 +9,14 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 
 use super::insight::{Post, Probe};
-use super::messages::{Facts, RightsChanged, SessionKey, Subject, UnwatchRights, WatchRights};
+use super::messages::{Facts, ReadRights, RightsChanged, SessionKey, Subject, UnwatchRights, WatchRights};
 use crate::store::{Store, StoreError};
 
-/// Rights that a change of a row took away end within this time.
-const PERIOD: Duration = Duration::from_secs(5);
+/// All rows are read once in this time, and a second is left for the reading itself: rights that
+/// a change of a row took away end within five.
+const ROUND: Duration = Duration::from_secs(4);
+/// A round is read in as many parts, so that no reading of thousands of rows holds up events.
+const PARTS: u32 = 40;
 
 struct Watched {
     facts: Facts,
@@ -32,44 +35,61 @@ impl Watched {
 pub struct RightsMonitor {
     store: Store,
     watched: HashMap<Subject, Watched>,
+    /// What is left to read in this round.
+    round: Vec<Subject>,
+    /// How much of it is read at a time.
+    part: usize,
     probe: Arc<Probe>,
 }
 
 impl RightsMonitor {
     pub fn start(store: Store, probe: Arc<Probe>) -> Post<Self> {
-        let monitor = Self { store, watched: HashMap::new(), probe: probe.clone() };
+        let (watched, round) = (HashMap::new(), Vec::new());
+        let monitor = Self { store, watched, round, part: 0, probe: probe.clone() };
         Post::new(Self::create(|_| monitor), probe)
+    }
+
+    /// The next part of the round.
+    fn next_part(&mut self) -> Vec<Subject> {
+        if self.round.is_empty() {
+            self.round = self.watched.keys().cloned().collect();
+            self.part = self.round.len().div_ceil(PARTS as usize);
+        }
+        self.round.split_off(self.round.len().saturating_sub(self.part))
     }
 
     fn read_again(&mut self, ctx: &mut Context<Self>) {
         let store = self.store.clone();
-        let subjects: Vec<Subject> = self.watched.keys().cloned().collect();
+        let subjects = self.next_part();
         let reading = async move {
             let answers = join_all(subjects.iter().map(|subject| read(&store, subject))).await;
             subjects.into_iter().zip(answers).collect::<Vec<_>>()
         };
         let reading = reading.into_actor(self).map(|answers, monitor, ctx| {
-            let mut failures = 0;
-            for (subject, answer) in answers {
-                match (answer, monitor.watched.get_mut(&subject)) {
-                    (Ok(facts), Some(watched)) => watched.update(facts),
-                    (Ok(_), None) => {}
-                    // Who was let in stays in while the database is away.
-                    (Err(_), _) => failures += 1,
-                }
-            }
-            if failures > 0 {
-                tracing::warn!(failures, "rights could not be read again");
-            }
+            monitor.compare(answers);
             Self::schedule(ctx);
         });
         ctx.spawn(reading);
     }
 
-    /// The next reading starts a period after the last one ended, so that a slow database is not asked twice at once.
+    fn compare(&mut self, answers: Vec<(Subject, Result<Facts, StoreError>)>) {
+        let mut failures = 0;
+        for (subject, answer) in answers {
+            match (answer, self.watched.get_mut(&subject)) {
+                (Ok(facts), Some(watched)) => watched.update(facts),
+                (Ok(_), None) => {}
+                // Who was let in stays in while the database is away.
+                (Err(_), _) => failures += 1,
+            }
+        }
+        if failures > 0 {
+            tracing::warn!(failures, "rights could not be read again");
+        }
+    }
+
+    /// The next part is read some time after the last one, so that a slow database is not asked twice at once.
     fn schedule(ctx: &mut Context<Self>) {
-        // A second is left for the reading itself.
-        ctx.run_later(PERIOD.saturating_sub(Duration::from_secs(1)), Self::read_again);
+        ctx.run_later(ROUND / PARTS, Self::read_again);
     }
 }
 
@@ -100,6 +120,23 @@ impl Handler<WatchRights> for RightsMonitor {
         // What the newcomer has read is newer than what the others rely on.
         watched.update(facts);
         watched.sessions.insert(key, session);
+    }
+}
+
+impl Handler<ReadRights> for RightsMonitor {
+    type Result = ResponseActFuture<Self, Result<(), StoreError>>;
+
+    fn handle(&mut self, message: ReadRights, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
+        let (store, subject) = (self.store.clone(), Subject::User(message.user));
+        let reading = async move { (read(&store, &subject).await, subject) };
+        Box::pin(reading.into_actor(self).map(|(answer, subject), monitor, _| {
+            let facts = answer?;
+            if let Some(watched) = monitor.watched.get_mut(&subject) {
+                watched.update(facts);
+            }
+            Ok(())
+        }))
     }
 }
 

@@ -4,22 +4,34 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use super::Session;
-use super::insight::{self, Journal, Post, State};
+use actix::Recipient;
+
+use super::insight::{self, Journal, Probe, State};
 use super::logged::Logged;
-use super::messages::{Closing, FellBehind, Outlet, SessionKey};
-use crate::domain::{LogId, Offset, Position};
+use super::messages::{Begin, Closing, FellBehind, GoneLive, Outlet, SessionKey};
+use crate::domain::{LogId, Offset, Position, RoomName};
 
 /// Of one thread, hence the cells.
 pub struct Seat {
     key: SessionKey,
     outlet: Arc<dyn Outlet>,
-    session: Post<Session>,
+    session: Recipient<FellBehind>,
+    /// The session's.
+    probe: Arc<Probe>,
     journal: Arc<Journal>,
     flow: RefCell<Flow>,
     live: Cell<bool>,
     /// Up to where the session has had its events; `None` while it has had none on this connection.
     last: Cell<Option<Position>>,
+    rooms: RefCell<Vec<SeatRoom>>,
+}
+
+/// A room that the session is in, with the events after `at`.
+struct SeatRoom {
+    room: RoomName,
+    at: Position,
+    /// Entered while the session was not live: whatever it is reading does not include this room.
+    late: bool,
 }
 
 enum Flow {
@@ -36,14 +48,74 @@ impl Seat {
     const MAX_HELD: usize = 1_024;
     const MAX_HELD_WEIGHT: usize = 1024 * 1024;
 
-    pub fn new(key: SessionKey, outlet: Arc<dyn Outlet>, session: Post<Session>, journal: Arc<Journal>) -> Self {
-        let (flow, live, last) = (RefCell::new(Flow::Live), Cell::new(true), Cell::new(None));
-        Self { key, outlet, session, journal, flow, live, last }
+    pub fn new(
+        key: SessionKey,
+        outlet: Arc<dyn Outlet>,
+        session: Recipient<FellBehind>,
+        probe: Arc<Probe>,
+        journal: Arc<Journal>,
+    ) -> Self {
+        Self {
+            key,
+            outlet,
+            session,
+            probe,
+            journal,
+            flow: RefCell::new(Flow::Live),
+            live: Cell::new(true),
+            last: Cell::new(None),
+            rooms: RefCell::default(),
+        }
+    }
+
+    /// The session is in a room from `at` on.
+    pub fn enter(&self, room: &RoomName, at: Position, begin: Begin) {
+        // What it reads from the log itself it reads from where it knows.
+        let late = !self.live.get() && begin != Begin::FromLog;
+        let mut rooms = self.rooms.borrow_mut();
+        if !rooms.iter().any(|entered| entered.room == *room) {
+            rooms.push(SeatRoom { room: room.clone(), at, late });
+        }
+        drop(rooms);
+        match begin {
+            Begin::Now | Begin::After(_) => {}
+            Begin::Held => self.hold(),
+            Begin::FromLog => self.step_back(),
+        }
+    }
+
+    /// The rooms that the session is in, and the position that it has each one's events after.
+    pub fn rooms(&self) -> Vec<(RoomName, Position)> {
+        self.rooms.borrow().iter().map(|entered| (entered.room.clone(), entered.at)).collect()
+    }
+
+    /// The session is no longer in the room; whether it is in none now.
+    pub fn leave(&self, room: &RoomName) -> bool {
+        let mut rooms = self.rooms.borrow_mut();
+        rooms.retain(|entered| entered.room != *room);
+        rooms.is_empty()
+    }
+
+    /// From where a session that has had everything up to `after` is to read each of its rooms.
+    fn starts(&self, after: Position) -> Vec<(RoomName, Position)> {
+        let mut rooms = self.rooms.borrow_mut();
+        let start = |entered: &mut SeatRoom| {
+            let late = std::mem::take(&mut entered.late);
+            (entered.room.clone(), if late { entered.at } else { entered.at.max(after) })
+        };
+        rooms.iter_mut().map(start).collect()
+    }
+
+    /// An event that went out without a place has one now.
+    pub fn note_placed(&self, position: Position) {
+        if self.live.get() {
+            self.last.set(self.last.get().max(Some(position)));
+        }
     }
 
     /// Notes for the operator how the session is sent its events from here on.
     fn note(&self, flow: insight::Flow) {
-        let probe = self.session.probe();
+        let probe = &self.probe;
         probe.set_behind(self.last.get().unwrap_or_default());
         probe.set_state(match flow {
             insight::Flow::Live => State::Running,
@@ -87,7 +159,8 @@ impl Seat {
             self.last.set(Some(position));
         } else {
             self.step_back();
-            self.session.do_send(FellBehind { after: self.last.get().unwrap_or_default() });
+            let after = self.last.get().unwrap_or_default();
+            self.session.do_send(FellBehind { after, starts: self.starts(after) });
         }
     }
 
@@ -146,22 +219,33 @@ impl Seat {
         self.note(insight::Flow::Behind);
     }
 
-    /// The client has been sent everything up to and with `through`; `false` where more came since than was kept.
-    pub fn go_live(&self, through: Position, log: LogId) -> bool {
+    /// The client has been sent everything up to and with `through`.
+    pub fn go_live(&self, through: Position, log: LogId) -> GoneLive {
+        if self.rooms.borrow().iter().any(|entered| entered.late && entered.at < through) {
+            return GoneLive::ReadOn(self.starts(through));
+        }
         let flow = std::mem::replace(&mut *self.flow.borrow_mut(), Flow::Live);
         let events = match flow {
             Flow::Live => Vec::new(),
             Flow::Held { events, .. } => events,
             Flow::Behind => {
                 *self.flow.borrow_mut() = Flow::Behind;
-                return false;
+                return GoneLive::ReadOn(self.starts(through));
             }
         };
-        self.last.set(self.last.get().max(Some(through)));
+        self.rooms.borrow_mut().iter_mut().for_each(|entered| entered.late = false);
+        if through > 0 {
+            self.last.set(self.last.get().max(Some(through)));
+        }
         self.live.set(true);
         self.note(insight::Flow::Live);
         // One that is not taken makes the session fall behind, and those after it are kept no more.
-        events.iter().for_each(|event| self.take(event, log));
-        true
+        events.iter().filter(|event| self.is_in_one_of(event.rooms())).for_each(|event| self.take(event, log));
+        GoneLive::Live
+    }
+
+    /// It may have left a room while that room's events were kept.
+    fn is_in_one_of(&self, rooms: &[RoomName]) -> bool {
+        self.rooms.borrow().iter().any(|entered| rooms.contains(&entered.room))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{Cuid, Refusal, RoomName, UserId};
 
 /// The four states a client may give an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KitchenStatus {
     Sent,
     InProgress,

@@ -10,13 +10,15 @@ pub mod packet;
 pub mod pid;
 pub mod refusal;
 pub mod room;
+pub mod warrant;
 
 pub use command::{Command, EventName, KitchenStatus, PublishRequest};
 pub use event::Event;
-pub use identity::{Identity, StaffRole, TabFacts, TableFacts, UserFacts};
+pub use identity::{Bearer, Identity, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts};
 pub use ids::{Cuid, UserId};
 pub use offset::{LogId, Offset, Position};
 pub use packet::EventPacket;
 pub use pid::PidKey;
 pub use refusal::{ErrorCode, Refusal};
 pub use room::{RoomKind, RoomName};
+pub use warrant::{RevocationId, Warrant, WarrantFault};

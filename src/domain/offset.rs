@@ -28,9 +28,9 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// Only one room is ever replayed at a time; a little more is understood.
-    const MAX_BEHIND: usize = 4;
-    const MAX_BYTES: usize = 1024;
+    /// As many rooms as a session may be in by default, each with a name of at most 72 characters.
+    const MAX_BEHIND: usize = 64;
+    const MAX_BYTES: usize = 8 * 1024;
 
     pub fn at(log: LogId, head: Position) -> Self {
         Self { log, head, behind: Vec::new() }
@@ -123,8 +123,8 @@ mod tests {
             assert_eq!(Offset::parse(bad), None, "{bad:?}");
         }
         assert_eq!(Offset::parse("1.3w5e11264sgsg"), None, "over 63 bits");
-        assert_eq!(Offset::parse(&format!("1.1{}", "-1-user:u".repeat(5))), None);
-        assert_eq!(Offset::parse(&"1".repeat(5000)), None);
+        assert_eq!(Offset::parse(&format!("1.1{}", "-1-user:u".repeat(65))), None);
+        assert_eq!(Offset::parse(&"1".repeat(9000)), None);
     }
 
     proptest! {

@@ -1,18 +1,18 @@
 //! `POST /api/broadcast`: publishes by a backend that holds no socket open.
 
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
-use super::HttpState;
-use crate::access::policy;
+use super::{HttpState, bearer};
+use crate::access::Decisions;
 use crate::actors::messages::{Publish, Published};
 use crate::actors::publication::Receipt;
-use crate::actors::session::publishing;
-use crate::domain::{ErrorCode, Identity, PublishRequest, Refusal};
+use crate::actors::session::{publishing, read_publish};
+use crate::domain::{ErrorCode, Identity, Refusal};
 
 /// Publishes of one request.
 const MAX_PUBLISHES: usize = 1_000;
@@ -20,11 +20,14 @@ const MAX_PUBLISHES: usize = 1_000;
 /// Publishes one `{room | rooms, event, payload, id?, volatile?}`, or an array of them, and
 /// answers for each, in order: `{ok, id, offset, durable}` or `{ok: false, error}`.
 ///
-/// 400 where the body is no JSON of that shape, 401 without the backend's secret, 413 where it is too large.
+/// 400 where the body is no JSON of that shape, 401 without a token that holds, 413 where it is too large.
 pub async fn broadcast(state: web::Data<HttpState>, request: HttpRequest, body: web::Payload) -> HttpResponse {
-    let Some(identity) = identify(&state, &request) else {
-        return HttpResponse::Unauthorized().json(json!({ "error": "Unauthorized" }));
+    let identity = match bearer::identify(&state, &request).await {
+        Ok(identity) => identity,
+        Err(refused) => return refused,
     };
+    let decisions = Decisions::new(state.services.policy.clone());
+    let publisher = Publisher { state: &state, identity, decisions };
     if state.draining.load(std::sync::atomic::Ordering::Acquire) {
         return HttpResponse::ServiceUnavailable().json(json!({ "error": "Shutting down" }));
     }
@@ -34,32 +37,14 @@ pub async fn broadcast(state: web::Data<HttpState>, request: HttpRequest, body: 
         Err(_) => return HttpResponse::PayloadTooLarge().json(json!({ "error": "Payload too large" })),
     };
     match serde_json::from_slice::<&RawValue>(&body) {
-        Ok(text) if text.get().starts_with('[') => publish_all(&state, &identity, text).await,
-        Ok(text) => HttpResponse::Ok().json(publish(&state, &identity, text.get()).await),
-        Err(_) => bad_request("The body is not JSON"),
-    }
-}
-
-async fn publish_all(state: &HttpState, identity: &Identity, list: &RawValue) -> HttpResponse {
-    match serde_json::from_str::<Vec<&RawValue>>(list.get()) {
-        Ok(list) if list.len() > MAX_PUBLISHES => bad_request("Too many publishes in one request"),
-        // Sent in their order before any is waited for, so they keep it.
-        Ok(list) => {
-            let answers = join_all(list.into_iter().map(|text| publish(state, identity, text.get()))).await;
-            HttpResponse::Ok().json(answers)
-        }
+        Ok(text) if text.get().starts_with('[') => publisher.publish_all(text).await,
+        Ok(text) => HttpResponse::Ok().json(publisher.publish(text.get()).await),
         Err(_) => bad_request("The body is not JSON"),
     }
 }
 
 fn bad_request(error: &'static str) -> HttpResponse {
     HttpResponse::BadRequest().json(json!({ "error": error }))
-}
-
-fn identify(state: &HttpState, request: &HttpRequest) -> Option<Identity> {
-    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-    let token = header.strip_prefix("Bearer ")?;
-    state.tokens.is_server_secret(token).then_some(Identity::System)
 }
 
 /// What a publisher is told of one publish.
@@ -77,19 +62,59 @@ enum Answer {
     },
 }
 
-async fn publish(state: &HttpState, identity: &Identity, json: &str) -> Answer {
-    let request = policy::publish(identity).and_then(|()| PublishRequest::parse(json));
-    let outcome = match request {
-        Ok(request) => {
-            let (append, id) = publishing(&state.services, identity, request);
-            let (receipt, outcome) = Receipt::for_caller(id);
-            state.services.registry.do_send(Publish { append, receipt });
-            outcome.await.unwrap_or(Err(Refusal::new(ErrorCode::Internal, "Failed to broadcast")))
+impl Answer {
+    fn of(outcome: Result<Published, Refusal>) -> Self {
+        match outcome {
+            Ok(published) => Self::Published { ok: true, published },
+            Err(error) => Self::Refused { ok: false, error },
         }
-        Err(refusal) => Err(refusal),
-    };
-    match outcome {
-        Ok(published) => Answer::Published { ok: true, published },
-        Err(error) => Answer::Refused { ok: false, error },
+    }
+}
+
+/// Who publishes, for the length of one request.
+struct Publisher<'a> {
+    state: &'a HttpState,
+    identity: Identity,
+    decisions: Decisions,
+}
+
+/// A publish on its way.
+type Outcome = oneshot::Receiver<Result<Published, Refusal>>;
+
+impl Publisher<'_> {
+    async fn publish_all(&self, list: &RawValue) -> HttpResponse {
+        let list = match serde_json::from_str::<Vec<&RawValue>>(list.get()) {
+            Ok(list) if list.len() > MAX_PUBLISHES => return bad_request("Too many publishes in one request"),
+            Ok(list) => list,
+            Err(_) => return bad_request("The body is not JSON"),
+        };
+        // All are sent, one after the other, before any is waited for: they keep their order.
+        let mut sent = Vec::with_capacity(list.len());
+        for text in list {
+            sent.push(self.send(text.get()).await);
+        }
+        HttpResponse::Ok().json(join_all(sent.into_iter().map(settle)).await)
+    }
+
+    async fn publish(&self, json: &str) -> Answer {
+        settle(self.send(json).await).await
+    }
+
+    async fn send(&self, json: &str) -> Result<Outcome, Refusal> {
+        let services = &self.state.services;
+        let request = read_publish(&services.store, &self.decisions, &self.identity, json).await?;
+        let (append, id) = publishing(services, &self.identity, request);
+        let (receipt, outcome) = Receipt::for_caller(id);
+        services.registry.do_send(Publish { append, receipt });
+        Ok(outcome)
+    }
+}
+
+async fn settle(sent: Result<Outcome, Refusal>) -> Answer {
+    match sent {
+        Ok(outcome) => {
+            Answer::of(outcome.await.unwrap_or(Err(Refusal::new(ErrorCode::Internal, "Failed to broadcast"))))
+        }
+        Err(refusal) => Answer::of(Err(refusal)),
     }
 }

@@ -4,6 +4,7 @@
 mod tab;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use actix_web::http::header::{AUTHORIZATION, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -12,10 +13,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::assets;
-use crate::access::{Claim, Tokens, policy};
+use crate::access::Tokens;
+use crate::access::policy::{self, Place, Question};
 use crate::actors::messages::Publish;
 use crate::actors::publication::Receipt;
-use crate::actors::session::SessionServices;
+use crate::actors::session::{NotIdentified, SessionServices, identify};
 use crate::domain::{Cuid, ErrorCode, Event, Identity, Refusal, RoomName, TabFacts};
 use crate::store::log::Append;
 use crate::store::{NewItem, OrderItem, OrderRow, StoreError};
@@ -83,19 +85,28 @@ impl Demo {
     async fn identify(&self, request: &HttpRequest) -> Result<Identity, Failure> {
         let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Failure::Unauthorized)?;
-        match self.tokens.verify(token) {
-            Ok(Claim::User { id, .. }) => {
-                let user = self.services.store.find_user(&id).await?.ok_or(Failure::Unauthorized)?;
-                Ok(Identity::User(Arc::new(user)))
-            }
-            _ => Err(Failure::Unauthorized),
+        match identify(&self.tokens, &self.services.store, token).await {
+            Ok((identity, _)) => Ok(identity),
+            Err(NotIdentified::Store(error)) => Err(error.into()),
+            Err(NotIdentified::Token(_) | NotIdentified::User) => Err(Failure::Unauthorized),
         }
+    }
+
+    /// Whoever may be in a room may see here what the room is about.
+    fn check_room(&self, identity: &Identity, room: &RoomName, place: Place) -> Result<(), Refusal> {
+        let verdict = self.services.policy.decide(identity, &Question::enter(room, place), SystemTime::now());
+        verdict.map_err(|_| policy::denied(room.kind()))
+    }
+
+    fn check_venue(&self, identity: &Identity, venue: &Cuid) -> Result<(), Refusal> {
+        let room = RoomName::venue(venue);
+        self.check_room(identity, &room, Place::named(&room))
     }
 
     async fn state(&self, request: &HttpRequest, venue: &str) -> Result<Value, Failure> {
         let identity = self.identify(request).await?;
         let venue = Cuid::parse(venue).ok_or(Refusal::invalid("venue"))?;
-        policy::enter_venue(&identity, &venue)?;
+        self.check_venue(&identity, &venue)?;
         let tabs = self.services.store.open_tabs(&venue).await?;
         let orders = self.services.store.open_orders(&venue).await?;
         Ok(json!({
@@ -110,7 +121,7 @@ impl Demo {
         let identity = self.identify(request).await?;
         let tab = Cuid::parse(&order.tab_id).ok_or(Refusal::invalid("tabId"))?;
         let facts = self.services.store.find_tab(&tab).await?.ok_or(policy::TAB_DENIED)?;
-        policy::enter_venue(&identity, &facts.venue).map_err(|_| policy::TAB_DENIED)?;
+        self.check_venue(&identity, &facts.venue).map_err(|_| policy::TAB_DENIED)?;
         let items = order.items()?;
         let totals = self.services.store.add_items(&tab, items.clone()).await?;
         self.publish(&tab, &facts, &items, totals);

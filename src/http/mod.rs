@@ -4,9 +4,11 @@ mod admin;
 mod api;
 pub mod assets;
 mod asyncapi;
+mod bearer;
 pub mod demo;
 mod health;
 mod metrics;
+mod rights;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -44,7 +46,12 @@ pub fn configure(
         .route("/health/ready", web::get().to(health::ready))
         .route("/metrics", web::get().to(metrics::show))
         .route("/asyncapi.json", web::get().to(asyncapi::show))
-        .route("/api/broadcast", web::post().to(api::broadcast));
+        .route("/api/broadcast", web::post().to(api::broadcast))
+        .service(
+            web::resource("/api/rights")
+                .route(web::post().to(rights::read_again))
+                .default_service(web::to(not_allowed)),
+        );
     config.configure(admin::configure);
     for path in ["/socket.io/", "/socket.io"] {
         config.service(

@@ -1,20 +1,27 @@
 //! One websocket's TCP stream and what waits to be written to it.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use actix::Recipient;
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use metrics::Counter;
 use parking_lot::Mutex;
-use tokio::io::ReadBuf;
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::outbox::{Full, Outbox};
 use super::turn;
 use crate::actors::messages::{OutletDrained, Traffic};
+
+thread_local! {
+    /// What a read takes at most; one for all connections of a thread, as it is handed on at once.
+    static INPUT: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 * 1024].into());
+}
 
 pub struct Connection {
     stream: TcpStream,
@@ -204,9 +211,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads, and writes what waits as the socket becomes writable. An end of file is
-    /// also what the websocket library sees once this side has closed.
-    pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Reads, and writes what waits as the socket becomes writable. What `buffer` has no room for
+    /// comes `ahead`. An end of file is also what the websocket library sees once this side has closed.
+    pub fn poll_read(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        ahead: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
         self.reader.register(context.waker());
         if self.is_dead() || self.poll_written(context)? {
             return Poll::Ready(Ok(()));
@@ -215,15 +227,40 @@ impl Connection {
             if self.stream.poll_read_ready(context)?.is_pending() {
                 return Poll::Pending;
             }
-            match self.stream.try_read_buf(buffer) {
+            match self.read(buffer, ahead) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => {
-                    let count = *result.as_ref().unwrap_or(&0) as u64;
-                    self.received.fetch_add(count, Ordering::Relaxed);
-                    return Poll::Ready(result.map(drop));
-                }
+                result => return Poll::Ready(result),
             }
         }
+    }
+
+    /// In place of a read while the peer is not to be read: writes all the same, and tells of an end.
+    pub fn poll_unread(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.reader.register(context.waker());
+        if self.is_dead() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_written(context)?;
+        Poll::Pending
+    }
+
+    fn read(&self, buffer: &mut ReadBuf<'_>, ahead: &mut Bytes) -> io::Result<()> {
+        INPUT.with_borrow_mut(|input| {
+            let mut taken = None;
+            let outcome = self.stream.try_io(Interest::READABLE, || {
+                let count = self.stream.try_read(input)?;
+                taken = Some(count);
+                // A read that does not fill its buffer has emptied the socket: to say so spares
+                // the next one, which would fail (tokio's own `poll_read` does the same).
+                if (1..input.len()).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
+            });
+            let Some(count) = taken else { return outcome.map(drop) };
+            self.received.fetch_add(count as u64, Ordering::Relaxed);
+            let (now, later) = input[..count].split_at(count.min(buffer.remaining()));
+            buffer.put_slice(now);
+            *ahead = Bytes::copy_from_slice(later);
+            Ok(())
+        })
     }
 
     /// Whether this side has closed and all is written.

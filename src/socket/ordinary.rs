@@ -43,6 +43,10 @@ impl Ordinary {
     }
 
     fn emit(&self, packet: &EventPacket) {
+        // What comes after the close would keep a polling client fetching for as long as there is traffic.
+        if self.link.is_closed() {
+            return;
+        }
         // Ours, and JSON: this only finds its end.
         let Ok(payload) = serde_json::from_str::<&RawValue>(packet.payload()) else { return };
         let sent = match packet.offset() {

@@ -6,10 +6,12 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use http_body_util::{BodyExt, Full};
 use hyper::service::Service;
 use serde::Deserialize;
+use tokio::task::unconstrained;
 
 use super::handover::{peer_of, query_parameter};
 use super::link::{Link, SEPARATOR};
@@ -88,16 +90,37 @@ async fn get(server: &SocketServer, request: &HttpRequest, link: Option<Arc<Link
             end(server, request, &link).await
         }
         None => {
-            let last = futures_util::FutureExt::now_or_never(answering).filter(|answer| answer.status.is_success());
-            close_engine(server, request).await;
-            let last = last.map(|answer| link.with_pid(answer.body));
-            let body = match last.as_ref().and_then(|body| std::str::from_utf8(body).ok()) {
-                Some(packets) if !packets.is_empty() => format!("{packets}{SEPARATOR}{CLOSE}"),
-                _ => CLOSE.to_owned(),
-            };
+            let mut body = what_is_left(server, request, &link, answering);
+            if body.is_empty() {
+                close_engine(server, request).await;
+                CLOSE.clone_into(&mut body);
+            } else {
+                // Not together with the close: the stock client would keep these packets back until it is connected again.
+                link.closing.notify_one();
+            }
             HttpResponse::Ok().content_type("text/plain; charset=UTF-8").body(body)
         }
     }
+}
+
+/// All that is queued for a client.
+fn what_is_left(
+    server: &SocketServer,
+    request: &HttpRequest,
+    link: &Arc<Link>,
+    answering: impl Future<Output = Answer>,
+) -> String {
+    let mut packets = String::new();
+    // Unconstrained: tokio would have a task rest after 128 packets, and the queue would look empty.
+    let mut next = unconstrained(answering).now_or_never();
+    while let Some(answer) = next.filter(|answer| answer.status.is_success() && !answer.body.is_empty()) {
+        if !packets.is_empty() {
+            packets.push_str(SEPARATOR);
+        }
+        packets.push_str(&String::from_utf8_lossy(&link.with_pid(answer.body)));
+        next = unconstrained(ask(server, request, Bytes::new(), Some(link.clone()))).now_or_never();
+    }
+    packets
 }
 
 async fn post(
@@ -108,14 +131,15 @@ async fn post(
 ) -> HttpResponse {
     let limit = server.config.max_payload * 2;
     let body = match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(limit)).await {
-        Ok(Ok(Ok(body))) => body,
+        // A body without a packet is none of the protocol's either.
+        Ok(Ok(Ok(body))) if !body.is_empty() => body,
         Ok(Err(_)) => {
             close_engine(server, request).await;
             return HttpResponse::PayloadTooLarge().json(serde_json::json!({ "error": "Payload too large" }));
         }
         _ => {
             close_engine(server, request).await;
-            return HttpResponse::BadRequest().json(serde_json::json!({ "error": "The body did not arrive" }));
+            return HttpResponse::BadRequest().json(serde_json::json!({ "error": "No body arrived" }));
         }
     };
     let answer = ask(server, request, body, link.clone()).await;

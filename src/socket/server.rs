@@ -23,11 +23,11 @@ use super::link::{Link, Links};
 use super::ordinary::Ordinary;
 use super::origin::Origins;
 use super::worker::Worker;
-use crate::access::{AdminAccess, Claim, TokenRefusal, Tokens};
+use crate::access::{AdminAccess, Decisions, TokenRefusal, Tokens};
 use crate::actors::Session;
 use crate::actors::messages::{Closed, Outlet};
 use crate::actors::session::recovery::{self, Recovery};
-use crate::actors::session::{SessionSeed, SessionServices};
+use crate::actors::session::{NotIdentified, SessionSeed, SessionServices, identify};
 use crate::config::{Config, SocketConfig};
 use crate::domain::Identity;
 use crate::store::StoreError;
@@ -46,6 +46,9 @@ pub struct SocketServer {
 
 /// Packets that may wait in socketioxide's queue for one client. Bytes are bounded apart, by `MAX_OUTBOX`.
 const MAX_QUEUED_PACKETS: usize = 16_384;
+/// The websocket library keeps such a buffer for each connection. It does not bound how much a read takes from
+/// the socket: see `Connection::poll_read`.
+const READ_BUFFER: usize = 128;
 /// The largest number of attachments that is read at all; none is ever accepted.
 const MAX_ATTACHMENTS: usize = 16;
 
@@ -73,7 +76,7 @@ impl SocketServer {
             .max_payload(max_message as u64)
             .ws_max_message_size(max_message)
             .ws_max_frame_size(max_message)
-            .ws_read_buffer_size(1024)
+            .ws_read_buffer_size(READ_BUFFER)
             .max_buffer_size(MAX_QUEUED_PACKETS)
             .build_svc();
         let reception = Arc::new(Reception { tokens, config: config.clone(), services: services.clone() });
@@ -135,9 +138,15 @@ struct Auth {
 /// Why it is not let in, for the log.
 enum Cause {
     Missing,
-    Token(TokenRefusal),
-    User,
-    Store(StoreError),
+    NotIdentified(NotIdentified),
+}
+
+/// Who is let in.
+struct Admitted {
+    identity: Identity,
+    expires_at: Option<SystemTime>,
+    decisions: Decisions,
+    recovery: Option<Recovery>,
 }
 
 impl Reception {
@@ -145,12 +154,19 @@ impl Reception {
         let auth = auth.and_then(|auth| serde_json::from_value(auth).ok()).unwrap_or_default();
         let outcome = async {
             let (identity, expires_at) = self.identify(&auth).await?;
-            let recovery = self.recover(&identity, &auth).await.map_err(Cause::Store)?;
-            Ok((identity, expires_at, recovery))
+            if !identity.is_backend() && !self.services.view.is_durable() {
+                // In an outage nobody can be sent on from a place in the log; the client tries again.
+                let outage = StoreError::Connection("events wait to be stored".to_owned());
+                return Err(Cause::NotIdentified(outage.into()));
+            }
+            let decisions = Decisions::new(self.services.policy.clone());
+            let recovery = self.recover(&decisions, &identity, &auth).await;
+            let recovery = recovery.map_err(|error| Cause::NotIdentified(error.into()))?;
+            Ok(Admitted { identity, expires_at, decisions, recovery })
         };
         match outcome.await {
-            Ok((identity, expires_at, recovery)) => {
-                self.admit(socket, link, identity, expires_at, recovery);
+            Ok(admitted) => {
+                self.admit(socket, link, admitted);
                 Ok(())
             }
             Err(cause) => Err(self.refuse(&cause, &link)),
@@ -162,23 +178,21 @@ impl Reception {
             None | Some(Value::Null) => return Err(Cause::Missing),
             Some(Value::String(token)) if token.is_empty() => return Err(Cause::Missing),
             Some(Value::String(token)) => token,
-            Some(_) => return Err(Cause::Token(TokenRefusal::Malformed)),
+            Some(_) => return Err(Cause::NotIdentified(TokenRefusal::Malformed.into())),
         };
-        match self.tokens.verify(token).map_err(Cause::Token)? {
-            Claim::Backend => Ok((Identity::System, None)),
-            Claim::User { id, expires_at } => {
-                let user = self.services.store.find_user(&id).await.map_err(Cause::Store)?;
-                let facts = user.ok_or(Cause::User)?;
-                Ok((Identity::User(Arc::new(facts)), expires_at))
-            }
-        }
+        identify(&self.tokens, &self.services.store, token).await.map_err(Cause::NotIdentified)
     }
 
     /// What a client that shows a `pid` has back.
-    async fn recover(&self, identity: &Identity, auth: &Auth) -> Result<Option<Recovery>, StoreError> {
+    async fn recover(
+        &self,
+        decisions: &Decisions,
+        identity: &Identity,
+        auth: &Auth,
+    ) -> Result<Option<Recovery>, StoreError> {
         let Some(pid) = auth.pid.as_ref().and_then(Value::as_str) else { return Ok(None) };
         let offset = auth.offset.as_ref().and_then(Value::as_str);
-        let planned = recovery::plan(&self.services, identity, pid, offset).await?;
+        let planned = recovery::plan(&self.services, decisions, identity, pid, offset).await?;
         let outcome = planned.as_ref().map_or_else(|not| not.outcome(), |_| "recovered");
         self.services.metrics.recovery(outcome);
         Ok(planned.ok())
@@ -188,9 +202,9 @@ impl Reception {
         let peer = link.peer.map(tracing::field::display);
         let (label, answer) = match cause {
             Cause::Missing => ("missing", NotAdmitted::TokenRequired),
-            Cause::Token(refusal) => (refusal.cause(), NotAdmitted::Failed),
-            Cause::User => ("user", NotAdmitted::Failed),
-            Cause::Store(error) => {
+            Cause::NotIdentified(NotIdentified::Token(refusal)) => (refusal.cause(), NotAdmitted::Failed),
+            Cause::NotIdentified(NotIdentified::User) => ("user", NotAdmitted::Failed),
+            Cause::NotIdentified(NotIdentified::Store(error)) => {
                 // A refusal would keep the stock client away for good; a lost transport brings it back.
                 link.kill();
                 tracing::warn!(%error, peer, "a client was sent away to try again");
@@ -203,14 +217,8 @@ impl Reception {
         answer
     }
 
-    fn admit(
-        &self,
-        socket: SocketRef,
-        link: Arc<Link>,
-        identity: Identity,
-        expires_at: Option<SystemTime>,
-        recovery: Option<Recovery>,
-    ) {
+    fn admit(&self, socket: SocketRef, link: Arc<Link>, admitted: Admitted) {
+        let Admitted { identity, expires_at, decisions, recovery } = admitted;
         let worker = Worker::current();
         let mut ordinary = None;
         // The stock client knows by the `pid` that it sees again that it has its session back.
@@ -231,6 +239,7 @@ impl Reception {
         let seed = SessionSeed {
             identity,
             expires_at,
+            decisions,
             socket_id: socket.id.as_str().into(),
             outlet,
             audience: worker.audience,
@@ -240,11 +249,18 @@ impl Reception {
             recovery,
         };
         let session = Session::start(seed, self.services.clone(), &worker.arbiter);
-        let closed = session.clone();
+        let (closed, never_opened) = (session.clone(), session.clone());
         // Before CONNECT is sent, so that no event can come first.
         socket.on_fallback::<Intake, Intake>(Intake { session, link, ordinary, max_payload: self.config.max_payload });
         socket.on_disconnect(async move |reason: DisconnectReason| {
             closed.do_send(Closed { reason: label(reason) });
+        });
+        // Where the transport went while the client was looked up, socketioxide forgets the socket without a
+        // word. This runs once it has sent CONNECT, or failed to.
+        tokio::spawn(async move {
+            if !socket.connected() {
+                never_opened.do_send(Closed { reason: "transport close" });
+            }
         });
     }
 }

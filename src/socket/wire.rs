@@ -1,5 +1,5 @@
 //! The stream that the websocket library sees: the TCP stream, with what was read of
-//! it before the hand-over in front, and the connection's outbox behind.
+//! it before it was asked for in front, and the connection's outbox behind.
 
 use std::io;
 use std::pin::Pin;
@@ -15,13 +15,13 @@ use super::link::Link;
 pub struct Wire {
     connection: Arc<Connection>,
     link: Arc<Link>,
-    /// Bytes that came with the handshake's request.
-    first: Bytes,
+    /// Bytes that were read and not yet asked for: with the handshake's request, or past what a read had room for.
+    ahead: Bytes,
 }
 
 impl Wire {
-    pub fn new(connection: Arc<Connection>, link: Arc<Link>, first: Bytes) -> Self {
-        Self { connection, link, first }
+    pub fn new(connection: Arc<Connection>, link: Arc<Link>, ahead: Bytes) -> Self {
+        Self { connection, link, ahead }
     }
 }
 
@@ -31,18 +31,18 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
-            let count = self.first.len().min(buffer.remaining());
-            buffer.put_slice(&self.first[..count]);
-            self.first.advance(count);
-            return Poll::Ready(Ok(()));
-        }
         if self.link.ingress.poll_open(context).is_pending() {
-            // Not read while too much of its input is under way, but written all the same.
-            self.connection.poll_written(context)?;
-            return Poll::Pending;
+            // Too much of its input is under way.
+            return self.connection.poll_unread(context);
         }
-        self.connection.poll_read(context, buffer)
+        if self.ahead.is_empty() || self.connection.is_dead() {
+            let Self { connection, ahead, .. } = &mut *self;
+            return connection.poll_read(context, buffer, ahead);
+        }
+        let count = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.ahead[..count]);
+        self.ahead.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 

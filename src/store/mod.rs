@@ -10,10 +10,12 @@ mod loader;
 pub mod log;
 pub mod migrations;
 mod queries;
+mod revocations;
 mod sheet;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -23,7 +25,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
 use crate::config::{DatabaseConfig, LogConfig};
-use crate::domain::{Cuid, PidKey, Position, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use connection::{Connection, Pool};
 use loader::Loader;
 use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Write};
@@ -61,6 +63,9 @@ struct Inner {
     users: Loader<UserId, UserFacts>,
     tabs: Loader<Cuid, TabFacts>,
     tables: Loader<Cuid, TableFacts>,
+    orders: Loader<Cuid, Arc<Vec<OrderRow>>>,
+    /// Finds an id that is revoked.
+    revocations: Loader<RevocationId, RevocationId>,
     session_rooms: Loader<PidKey, Vec<SessionRoom>>,
     pruned_through: Loader<RoomName, Position>,
     timeout: Duration,
@@ -112,6 +117,12 @@ impl Store {
             }),
             tables: Loader::start(readers.clone(), config.timeout, |connection, ids| {
                 queries::tables(connection, ids).boxed()
+            }),
+            orders: Loader::start(readers.clone(), config.timeout, |connection, venues| {
+                queries::open_orders(connection, venues).boxed()
+            }),
+            revocations: Loader::start(readers.clone(), config.timeout, |connection, ids| {
+                revocations::revoked(connection, ids).boxed()
             }),
             session_rooms: Loader::start(readers.clone(), config.timeout, |connection, keys| {
                 connection::blocking(connection, move |connection| log::read::session_rooms(connection, &keys))
@@ -179,9 +190,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn open_orders(&self, venue: &Cuid) -> Result<Vec<OrderRow>, StoreError> {
-        let venue = venue.clone();
-        self.read(move |connection| async move { queries::open_orders(connection, &venue).await }.boxed()).await
+    pub async fn open_orders(&self, venue: &Cuid) -> Result<Arc<Vec<OrderRow>>, StoreError> {
+        Ok(self.inner.orders.find(venue.clone()).await?.unwrap_or_default())
     }
 
     /// The venue's open tabs.
@@ -216,15 +226,18 @@ impl Store {
     }
 
     /// Writes a batch to the log: all of it, or nothing. Has no deadline: what becomes of the
-    /// batch is known when this returns. The database gives up waiting for a lock by itself.
+    /// batch is known when this returns. The database gives up waiting for a lock by itself. `landed` is
+    /// set as soon as it is known, before whoever waits has its turn.
     ///
     /// # Errors
     /// [`StoreError`] where nothing was written.
-    pub async fn commit(&self, writes: Vec<Write>) -> Result<Committed, StoreError> {
+    pub async fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Result<Committed, StoreError> {
         let rooms = self.inner.room_ids.clone();
         self.carry_through(self.inner.writer.clone(), move |connection| {
             connection::blocking(connection, move |connection| {
-                log::append::commit(connection, &writes, &mut rooms.lock())
+                let committed = log::append::commit(connection, &writes, &mut rooms.lock());
+                landed.store(true, Ordering::Release);
+                committed
             })
         })
         .await
@@ -245,6 +258,15 @@ impl Store {
             connection::blocking(connection, move |connection| log::read::events(connection, &starts, up_to, limit))
         })
         .await
+    }
+
+    /// The position of the newest event in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn log_head(&self) -> Result<Position, StoreError> {
+        let info = self.read(|connection| connection::blocking(connection, log::read::info)).await?;
+        Ok(info.head)
     }
 
     /// The events between two positions, of all rooms: what another process has written.

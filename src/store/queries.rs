@@ -1,6 +1,7 @@
 //! The queries, one function each, over one connection.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -9,7 +10,7 @@ use diesel_async::RunQueryDsl;
 
 use super::StoreError;
 use super::connection::Connection;
-use crate::domain::{Cuid, KitchenStatus, StaffRole, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{Cuid, KitchenStatus, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts, UserId};
 use crate::schema::{notifications, tab_items, tables, tabs, users, venue_staff};
 
 /// An item's tab, and what decides who may change the item.
@@ -98,25 +99,27 @@ pub async fn users(connection: &mut Connection, ids: Vec<UserId>) -> Result<Hash
     Ok(found)
 }
 
-fn tab_facts(venue: &str, server: &str, customer: Option<&str>) -> Option<TabFacts> {
-    Some(TabFacts {
+/// A tab's id, venue, server, customer and status.
+type TabColumns = (String, String, String, Option<String>, String);
+
+fn tab_facts((id, venue, server, customer, status): &TabColumns) -> Option<(Cuid, TabFacts)> {
+    let facts = TabFacts {
         venue: Cuid::parse(venue)?,
         server: UserId::parse(server)?,
-        customer: customer.and_then(UserId::parse),
-    })
+        customer: customer.as_deref().and_then(UserId::parse),
+        status: TabStatus::parse(status),
+    };
+    Some((Cuid::parse(id)?, facts))
 }
 
 pub async fn tabs(connection: &mut Connection, ids: Vec<Cuid>) -> Result<HashMap<Cuid, TabFacts>, StoreError> {
     let ids: Vec<&str> = ids.iter().map(Cuid::as_str).collect();
-    let rows: Vec<(String, String, String, Option<String>)> = tabs::table
+    let rows: Vec<TabColumns> = tabs::table
         .filter(tabs::id.eq_any(ids))
-        .select((tabs::id, tabs::venue_id, tabs::server_id, tabs::customer_id))
+        .select((tabs::id, tabs::venue_id, tabs::server_id, tabs::customer_id, tabs::status))
         .load(connection)
         .await?;
-    let facts = |(id, venue, server, customer): &(String, String, String, Option<String>)| {
-        Some((Cuid::parse(id)?, tab_facts(venue, server, customer.as_deref())?))
-    };
-    Ok(rows.iter().filter_map(facts).collect())
+    Ok(rows.iter().filter_map(tab_facts).collect())
 }
 
 pub async fn tables(connection: &mut Connection, ids: Vec<Cuid>) -> Result<HashMap<Cuid, TableFacts>, StoreError> {
@@ -128,16 +131,14 @@ pub async fn tables(connection: &mut Connection, ids: Vec<Cuid>) -> Result<HashM
 }
 
 pub async fn item(connection: &mut Connection, id: &Cuid) -> Result<Option<StoredItem>, StoreError> {
-    let row: Option<(String, String, String, Option<String>)> = tab_items::table
+    let row: Option<TabColumns> = tab_items::table
         .inner_join(tabs::table)
         .filter(tab_items::id.eq(id.as_str()))
-        .select((tabs::id, tabs::venue_id, tabs::server_id, tabs::customer_id))
+        .select((tabs::id, tabs::venue_id, tabs::server_id, tabs::customer_id, tabs::status))
         .first(connection)
         .await
         .optional()?;
-    Ok(row.and_then(|(tab, venue, server, customer)| {
-        Some(StoredItem { tab: Cuid::parse(&tab)?, facts: tab_facts(&venue, &server, customer.as_deref())? })
-    }))
+    Ok(row.as_ref().and_then(tab_facts).map(|(tab, facts)| StoredItem { tab, facts }))
 }
 
 /// Gives an item a state; `false` where it has it already, or is gone.
@@ -175,33 +176,50 @@ pub async fn read_notification(connection: &mut Connection, user: &UserId, id: &
     Ok(known > 0)
 }
 
-pub async fn open_orders(connection: &mut Connection, venue: &Cuid) -> Result<Vec<OrderRow>, StoreError> {
-    type Row = (String, i32, NaiveDateTime, Option<NaiveDateTime>, OrderItem);
-    let rows: Vec<Row> = tab_items::table
+/// The venues' tabs with items that the kitchen has not delivered, oldest first.
+pub async fn open_orders(
+    connection: &mut Connection,
+    venues: Vec<Cuid>,
+) -> Result<HashMap<Cuid, Arc<Vec<OrderRow>>>, StoreError> {
+    let rows: Vec<(String, ItemRow)> = tab_items::table
         .inner_join(tabs::table)
-        .filter(tabs::venue_id.eq(venue.as_str()))
+        .filter(tabs::venue_id.eq_any(venues.iter().map(Cuid::as_str)))
         .filter(tab_items::kitchen_status.eq_any(["SENT", "IN_PROGRESS", "READY"]))
         .select((
-            tabs::id,
-            tabs::tab_number,
-            tab_items::ordered_at,
-            tab_items::sent_to_kitchen_at,
+            tabs::venue_id,
             (
-                tab_items::id,
-                tab_items::name,
-                tab_items::quantity,
-                tab_items::modifiers,
-                tab_items::notes,
-                tab_items::kitchen_status,
+                tabs::id,
+                tabs::tab_number,
+                tab_items::ordered_at,
+                tab_items::sent_to_kitchen_at,
+                (
+                    tab_items::id,
+                    tab_items::name,
+                    tab_items::quantity,
+                    tab_items::modifiers,
+                    tab_items::notes,
+                    tab_items::kitchen_status,
+                ),
             ),
         ))
         .order((tab_items::ordered_at, tab_items::id))
         .load(connection)
         .await?;
-    Ok(group_by_tab(rows))
+    let mut by_venue: HashMap<String, Vec<ItemRow>> = HashMap::new();
+    for (venue, row) in rows {
+        by_venue.entry(venue).or_default().push(row);
+    }
+    let orders = |venue: Cuid| {
+        let rows = by_venue.remove(venue.as_str()).unwrap_or_default();
+        (venue, Arc::new(group_by_tab(rows)))
+    };
+    Ok(venues.into_iter().map(orders).collect())
 }
 
-fn group_by_tab(rows: Vec<(String, i32, NaiveDateTime, Option<NaiveDateTime>, OrderItem)>) -> Vec<OrderRow> {
+/// Tab, its number, when ordered, when sent to the kitchen, the item.
+type ItemRow = (String, i32, NaiveDateTime, Option<NaiveDateTime>, OrderItem);
+
+fn group_by_tab(rows: Vec<ItemRow>) -> Vec<OrderRow> {
     let mut orders: indexmap::IndexMap<String, OrderRow> = indexmap::IndexMap::new();
     for (tab_id, tab_number, ordered_at, sent_at, item) in rows {
         let at = sent_at.unwrap_or(ordered_at);

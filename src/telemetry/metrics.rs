@@ -82,8 +82,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// Why a connection was refused: the values of `expeditor_connect_refusals_total`'s label.
-    pub const CONNECT_REFUSALS: [&'static str; 7] =
-        ["missing", "malformed", "signature", "expired", "too_old", "user", "unavailable"];
+    pub const CONNECT_REFUSALS: [&'static str; 9] =
+        ["missing", "malformed", "signature", "expired", "too_early", "too_old", "revoked", "user", "unavailable"];
 
     /// Why an operator was refused: the values of `expeditor_admin_refusals_total`'s label.
     pub const ADMIN_REFUSALS: [&'static str; 3] = ["missing", "wrong", "too_many"];
@@ -219,6 +219,9 @@ impl Metrics {
 
     /// Counts a batch that was stored.
     pub fn log_committed(&self, writes: usize, took: Duration) {
+        if writes == 0 {
+            return;
+        }
         self.log_appends.increment(writes as u64);
         self.log_commits.record(took.as_secs_f64());
     }

@@ -52,6 +52,16 @@ function sequences({ prefix, event, path }) {
   };
 }
 
+// Milliseconds from the time at `path` in an event to its arrival, over all clients' events from the `from`th on.
+function latencies({ prefix, event, path, from = 0 }) {
+  const all = someStartingWith(prefix)
+    .flatMap(([, { log }]) => log.since(0, event).slice(from))
+    .map((entry) => entry.at - valueAt(entry.args[0], path))
+    .sort((a, b) => a - b);
+  const at = (share) => all[Math.floor((all.length - 1) * share)];
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
+}
+
 function counts({ prefix }) {
   const members = startingWith(prefix).map(([, member]) => member);
   return { connected: members.filter(isConnected).length, total: members.length };
@@ -64,6 +74,7 @@ serve({
   wait: ({ client: name, ...what }) => client(name).log.wait(what),
   waitAll,
   sequences,
+  latencies,
   counts,
   disconnect: ({ client: name }) => hangUp(client(name)),
   disconnectAll: ({ prefix }) => startingWith(prefix).forEach(([, member]) => hangUp(member)),

@@ -6,7 +6,7 @@ export class EventLog {
   #waiting = new Set();
 
   add(event, args) {
-    const entry = { seq: this.#events.length, event, args };
+    const entry = { seq: this.#events.length, event, args, at: Date.now() };
     this.#events.push(entry);
     for (const offer of this.#waiting) offer(entry);
   }

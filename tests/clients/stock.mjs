@@ -150,13 +150,87 @@ function transportName(socket) {
 // As when the network goes: neither a Socket.IO nor an Engine.IO nor a websocket close is sent.
 // The library has no such call; its `engine.close()` takes leave of the server.
 function dropTransport({ client: name }) {
-  const { transport } = stockClient(name).io.engine;
+  const { transport, readyState } = stockClient(name).io.engine;
+  // A transport that is being opened ends with an error; the library waits for that, or for its time-out.
+  if (readyState !== 'open') throw new Failure('there is no open transport to drop');
   if (transport.name === 'websocket') return void transport.ws?.terminate();
   transport.onClose({ description: 'dropped' });
   transport.opts.agent.destroy();
 }
 
+// A drop after which the client comes back only when it is told to.
+function pauseReconnecting(request) {
+  const { io } = stockClient(request.client);
+  io.reconnection(false);
+  dropTransport(request);
+}
+
+function resumeReconnecting({ client: name }) {
+  const { io } = stockClient(name);
+  io.reconnection(true);
+  io.connect();
+}
+
+// Emits, and loses the transport once the client has had `count` events of this name.
+function dropAfter({ client: name, event, count, emit: [asked, ...args] }) {
+  const socket = stockClient(name);
+  return new Promise((resolve) => {
+    let had = 0;
+    const heard = (heardEvent) => {
+      if (heardEvent !== event || (had += 1) < count) return;
+      socket.offAny(heard);
+      // Not within the handler: no network goes between two events that the client has read already.
+      setImmediate(() => {
+        dropTransport({ client: name });
+        resolve({});
+      });
+    };
+    socket.onAny(heard);
+    socket.emit(asked, ...args);
+  });
+}
+
+// Emits, and loses the transport right behind the first packet that has `text` in it.
+function dropBehind({ client: name, text, emit: [asked, ...args] }) {
+  const socket = stockClient(name);
+  const { engine } = socket.io;
+  engine.removeAllListeners('data');
+  return new Promise((resolve) => {
+    let deaf = false;
+    engine.on('data', (data) => {
+      if (deaf) return;
+      socket.io.ondata(data);
+      if (!data.includes(text)) return;
+      deaf = true;
+      setImmediate(() => {
+        dropTransport({ client: name });
+        resolve({});
+      });
+    });
+    socket.emit(asked, ...args);
+  });
+}
+
+// Node's own stream under the websocket: what is not read there fills the buffers of both sides.
+function pauseReading({ client: name, paused }) {
+  const { ws } = stockClient(name).io.engine.transport;
+  if (paused) ws.pause();
+  else ws.resume();
+}
+
+async function readFor({ client: name, ms }) {
+  pauseReading({ client: name, paused: false });
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  pauseReading({ client: name, paused: true });
+}
+
 export const stockOperations = {
+  readFor,
+  pauseReconnecting,
+  resumeReconnecting,
+  pauseReading,
+  dropAfter,
+  dropBehind,
   connect,
   connectMany,
   emit,

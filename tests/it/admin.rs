@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::biscuits::{Keys, revoke};
 use crate::support::people::{BISTRO, CHEF, LINE_COOK, OWNER, USER_SECRET, seconds, sign};
 use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
 
@@ -42,6 +43,20 @@ fn publish(driver: &Driver, event: &str) -> Value {
         "broadcast",
         &json!({ "room": kitchen(), "event": event, "payload": { "secret": "soup" } }),
     )
+}
+
+#[test]
+fn a_biscuit_opens_it_as_the_policy_says_until_it_is_revoked() {
+    let keys = Keys::generate(1);
+    let instance = Instance::with(&[("BISCUIT_PUBLIC_KEY", &keys.public)]);
+    let operator = keys.mint(&["--role", "ADMIN"]);
+    let look = |token: &str| instance.get("/admin/api/actors", &[("authorization", &bearer(token))]).0;
+    assert_eq!(look(&operator), 200);
+    for other in [keys.mint(&["--role", "SYSTEM"]), keys.mint(&["--device", "d"])] {
+        assert_eq!(look(&other), 401);
+    }
+    assert!(revoke(&instance.database, &operator, &["--reason", "lost"]).starts_with("revoked "));
+    assert_eq!(look(&operator), 401);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::instance::{RESTAURANTS, connect};
+use crate::support::instance::{SAMPLE, connect};
 use crate::support::people::{BISTRO, CHEF, GUESTS_TAB};
 use crate::support::program::{Program, run};
 use crate::support::{Driver, SERVER_SECRET, USER_SECRET, client_library, token};
@@ -25,7 +25,7 @@ impl Scene {
     fn set(way: &str) -> Self {
         let folder = tempdir().unwrap();
         assert!(run(folder.path(), &["migrate"], &[]).status.success());
-        connect(&folder.path().join("expeditor.db")).batch_execute(RESTAURANTS).unwrap();
+        connect(&folder.path().join("expeditor.db")).batch_execute(SAMPLE).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let program = serve(folder.path(), port);
         let scene = Self { folder, port, program, browser: Driver::browser(), backend: Driver::emitter() };

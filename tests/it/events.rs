@@ -139,15 +139,29 @@ fn only_pages_of_allowed_origins_connect() {
         let answer = driver.call("rawWebsocket", request);
         assert_eq!(answer["outcome"], outcome, "{origin}: {answer}");
     }
-    // Without the first header a browser keeps the answer from the page, whatever the second says.
-    let allowed = |origin: &str| {
-        let agent = ureq::Agent::new_with_defaults();
-        let url = format!("{}/socket.io/?EIO=4&transport=polling", instance.url());
-        let response = agent.get(url).header("origin", origin).call().unwrap();
+}
+
+#[test]
+fn pages_of_allowed_origins_may_poll() {
+    let instance = Instance::with(&[("CORS_ORIGINS", "https://pos.example.com")]);
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let url = format!("{}/socket.io/?EIO=4&transport=polling", instance.url());
+    let answer = |method: &str, sid: &str, origin: &str| {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{url}{sid}"));
+        let request = request.header("origin", origin).header("access-control-request-method", "POST");
+        let mut response = agent.run(request.body("40").unwrap()).unwrap();
         let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        (header("access-control-allow-origin"), header("access-control-allow-credentials"))
+        let headers = (header("access-control-allow-origin"), header("access-control-allow-credentials"));
+        (headers, response.body_mut().read_to_string().unwrap())
     };
-    let pos = "https://pos.example.com".to_owned();
-    assert_eq!(allowed(&pos), (Some(pos), Some("true".to_owned())));
-    assert_eq!(allowed("https://evil.example.com").0, None);
+    let (pos, evil) = ("https://pos.example.com", "https://evil.example.com");
+    let open: serde_json::Value = serde_json::from_str(&answer("GET", "", pos).1[1..]).unwrap();
+    let sid = format!("&sid={}", open["sid"].as_str().unwrap());
+    // Opening, sending, what a browser asks beforehand, and errors: without the first header a
+    // browser keeps the answer from the page, whatever the second says.
+    for (method, sid) in [("GET", ""), ("POST", &*sid), ("OPTIONS", ""), ("GET", "&sid=unknown")] {
+        let expected = (Some(pos.to_owned()), Some("true".to_owned()));
+        assert_eq!(answer(method, sid, pos).0, expected, "{method} {sid}");
+        assert_eq!(answer(method, sid, evil).0.0, None, "{method} {sid}");
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the parts that it may import.
-const MAY_IMPORT: [(&str, &[&str]); 11] = [
+const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("config", &[]),
     ("schema", &[]),
@@ -14,6 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("actors", &["domain", "config", "telemetry", "access", "store"]),
     ("socket", &["domain", "config", "telemetry", "access", "store", "actors"]),
     ("http", &["domain", "config", "telemetry", "access", "store", "actors", "socket"]),
+    ("cli", &["domain", "config", "access", "store"]),
     ("demo", &["config", "schema"]),
     ("shutdown", &["actors"]),
 ];

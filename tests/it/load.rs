@@ -101,6 +101,49 @@ fn three_publishers_are_seen_in_one_order_by_all_on_several_workers() {
 }
 
 #[test]
+fn a_publishers_order_is_kept_over_every_transport() {
+    // A polling publisher's requests reach one worker after the other.
+    let (instance, driver, python) = (Instance::with(&[("WORKERS", "3")]), Driver::node(), Driver::python());
+    join_kitchen(&driver, &instance, 10, &["websocket"]);
+    let ways = [["polling"].as_slice(), &["polling", "websocket"], &["websocket"]];
+    let publishers = ways.iter().flat_map(|way| [(&driver, way), (&python, way)]);
+    for (index, (publisher, transports)) in publishers.enumerate() {
+        let name = format!("publisher{index}");
+        assert_eq!(publisher.try_connect(&instance, &name, SERVER_SECRET, transports)["outcome"], "connected");
+        let payload =
+            json!({ "room": format!("kitchen:{BISTRO}"), "event": "kitchen:new-order", "payload": { "n": 0 } });
+        // Without acknowledgements: python-socketio's polling takes no more than 16 packets in one answer.
+        let request = json!({
+            "client": name, "event": "broadcast", "args": [payload], "counterPath": "payload.n",
+            "count": 500, "start": index * 500, "ack": false,
+        });
+        publisher.call("emitMany", request);
+        let seen = sequences(&driver, (index + 1) * 500);
+        assert_eq!((&seen["distinctOrders"], &seen["ordered"]), (&json!(1), &json!(true)), "{name} {transports:?}");
+        assert_eq!(seen["duplicates"], 0, "{name} {transports:?}");
+    }
+    driver.call("disconnectAll", json!({ "prefix": "display" }));
+}
+
+#[test]
+fn the_reply_to_a_join_stands_before_every_event_of_the_room() {
+    let (instance, driver) = (Instance::with(&[("WORKERS", "2")]), Driver::node());
+    driver.connect(&instance, "backend", SERVER_SECRET);
+    let publishing = publish(&driver, "backend", 0, 2000);
+    for transports in [["websocket"].as_slice(), &["polling"]] {
+        join_kitchen(&driver, &instance, 20, transports);
+        for index in 0..20 {
+            let events = driver.events(&format!("display{index}"));
+            let place = |name: &str| events.iter().position(|(event, _)| event == name);
+            let joined = place("kitchen:joined").expect("the acknowledgement came, and the event stands before it");
+            assert!(place("kitchen:new-order").is_none_or(|first| joined < first), "{transports:?}");
+        }
+    }
+    assert_eq!(publishing.done()["acked"], 2000);
+    driver.call("disconnectAll", json!({ "prefix": "display" }));
+}
+
+#[test]
 fn publishes_to_several_rooms_have_one_order_in_all_of_them() {
     let (instance, driver) = (Instance::with(&[("WORKERS", "2")]), Driver::node());
     join_kitchen(&driver, &instance, 20, &["websocket"]);

@@ -48,6 +48,30 @@ fn who_lost_a_right_is_put_out_and_told() {
 }
 
 #[test]
+fn a_backend_that_cannot_wait_has_rights_read_at_once() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    driver.connect(&instance, "chef", &token(CHEF));
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    instance.execute(&format!("UPDATE venue_staff SET status = 'TERMINATED' WHERE user_id = '{CHEF}'"));
+    let began = std::time::Instant::now();
+    let body = json!({ "userId": CHEF });
+    assert_eq!(instance.post_json("/api/rights", SERVER_SECRET, &body), (200, json!({ "ok": true })));
+    assert_eq!(driver.wait("chef", "error", 0)["room"], format!("kitchen:{BISTRO}"));
+    assert!(began.elapsed() < std::time::Duration::from_millis(1_500), "{:?}", began.elapsed());
+    assert_eq!(instance.post_json("/api/rights", SERVER_SECRET, &json!({ "userId": "nobody" })).0, 200);
+    for (bearer, body, status) in [
+        (SERVER_SECRET, json!({}), 400),
+        (SERVER_SECRET, json!({ "userId": "" }), 400),
+        (&token(CHEF), body.clone(), 401),
+        ("nonsense", body.clone(), 401),
+        ("", body, 401),
+    ] {
+        assert_eq!(instance.post_json("/api/rights", bearer, &body).0, status, "{bearer} {body}");
+    }
+    assert_eq!(instance.get("/api/rights", &[]).0, 405);
+}
+
+#[test]
 fn a_banned_users_sessions_end_for_good() {
     let (instance, driver) = (Instance::start(), Driver::node());
     driver.connect(&instance, "line", &token(LINE_COOK));

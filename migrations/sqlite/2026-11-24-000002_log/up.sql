@@ -36,6 +36,7 @@ CREATE TABLE log_publishes (
   publish_id text NOT NULL,
   digest blob NOT NULL,
   position bigint NOT NULL,
+  kept boolean NOT NULL,
   stored_at bigint NOT NULL
 );
 CREATE UNIQUE INDEX log_publishes_publisher_publish_id ON log_publishes (publisher, publish_id);

@@ -70,7 +70,7 @@ impl SessionRecord {
             key,
             socket_id: socket_id.into(),
             who: identity.label().into(),
-            is_system: identity.is_system(),
+            is_system: identity.is_backend(),
             began: Instant::now(),
             pid,
             recovered,

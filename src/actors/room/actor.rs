@@ -92,6 +92,9 @@ impl Room {
         if self.state.is_empty() && self.retirement.is_none() {
             let asks = |room: &mut Self, _: &mut Context<Self>| {
                 room.retirement = None;
+                if !room.state.is_empty() {
+                    return;
+                }
                 room.seed.registry.do_send(RetireRoom {
                     room: room.seed.name.clone(),
                     generation: room.seed.generation,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use indexmap::IndexMap;
 use tokio::sync::oneshot;
 
 use super::backlog::{Slot, write_of};
@@ -55,6 +56,8 @@ impl LogView {
 pub(super) struct InFlight {
     pub slots: Vec<Slot>,
     began: Instant,
+    /// The database has answered, and the answer is on its way here.
+    pub landed: Arc<AtomicBool>,
     patience: SpawnHandle,
 }
 
@@ -69,10 +72,19 @@ pub struct Sequencer {
     pub(super) queue: VecDeque<Sequence>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) outage: Option<Outage>,
+    /// What the newest publishes with a name were answered.
+    pub(super) recent: IndexMap<(Arc<str>, Box<str>), Known>,
     scheduled: bool,
     next_batch: Instant,
     settled: Vec<oneshot::Sender<()>>,
     pub(super) census: Arc<Census>,
+}
+
+/// A publish with a name, as it was answered.
+pub(super) struct Known {
+    pub digest: [u8; 32],
+    pub offset: Arc<str>,
+    pub durable: bool,
 }
 
 /// Starts the next batch.
@@ -86,6 +98,8 @@ impl Sequencer {
     /// While much comes, batches begin this far apart, so that they share a commit; what comes to an
     /// idle service is stored at once.
     const PACE: Duration = Duration::from_millis(1);
+    /// How often a service without publishes looks whether another has gone on with the log.
+    const LOOK_EVERY: Duration = Duration::from_millis(200);
     /// How long a batch may take before what can go out without it does.
     const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -114,6 +128,7 @@ impl Sequencer {
             queue: VecDeque::new(),
             in_flight: None,
             outage: None,
+            recent: IndexMap::new(),
             scheduled: false,
             next_batch: Instant::now(),
             settled: Vec::new(),
@@ -164,14 +179,16 @@ impl Sequencer {
     pub(super) fn commit(&mut self, writes: Vec<Write>, slots: Vec<Slot>, ctx: &mut Context<Self>) {
         let store = self.store.clone();
         let head = self.head;
+        let landed = Arc::new(AtomicBool::new(false));
+        let written = landed.clone();
         let committing = async move {
-            let committed = store.commit(writes).await?;
+            let committed = store.commit(writes, written).await?;
             let foreign = read_foreign(&store, head, committed.before).await;
             Ok((committed, foreign))
         };
         ctx.spawn(committing.into_actor(self).map(Self::committed));
         let patience = ctx.run_later(Self::PATIENCE, Self::lose_patience);
-        self.in_flight = Some(InFlight { slots, began: Instant::now(), patience });
+        self.in_flight = Some(InFlight { slots, began: Instant::now(), landed, patience });
     }
 
     fn committed(
@@ -180,12 +197,16 @@ impl Sequencer {
         ctx: &mut Context<Self>,
     ) {
         let _handling = sequencer.census.sequencer.handling_other();
-        let Some(InFlight { slots, began, patience }) = sequencer.in_flight.take() else { return };
+        let Some(InFlight { slots, began, patience, .. }) = sequencer.in_flight.take() else { return };
         ctx.cancel_future(patience);
         match outcome {
             Ok((committed, foreign)) => {
                 sequencer.metrics.log_committed(committed.written.len(), began.elapsed());
+                let before = committed.before;
                 foreign.into_iter().for_each(|event| sequencer.adopt(event));
+                if before > sequencer.head {
+                    sequencer.set_head(before);
+                }
                 sequencer.go_out(slots, committed);
                 sequencer.after_success(ctx);
             }
@@ -214,6 +235,22 @@ impl Sequencer {
         }
     }
 
+    /// Another process on the same database, as in a rolling restart, may have gone on with the log.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        if self.in_flight.is_some() || self.outage.is_some() || !self.queue.is_empty() {
+            return;
+        }
+        let store = self.store.clone();
+        let looking = async move { store.log_head().await };
+        ctx.spawn(looking.into_actor(self).map(|head, sequencer, ctx| {
+            if head.is_ok_and(|head| head > sequencer.head) {
+                let (seen, _) = oneshot::channel();
+                sequencer.queue.push_back(Sequence::CatchUp(seen));
+                sequencer.pump(ctx);
+            }
+        }));
+    }
+
     pub(super) fn set_head(&mut self, head: Position) {
         self.head = head;
         self.head_offset = Offset::at(self.view.log, head).to_string().into();
@@ -224,16 +261,22 @@ impl Sequencer {
 /// What another process wrote to the same log before this batch. The batch is stored, so this is asked until it is answered.
 async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
     const AGAIN: Duration = Duration::from_millis(200);
-    if before <= head {
-        return Vec::new();
-    }
-    loop {
-        match store.read_between(head, before).await {
-            Ok(events) => return events,
-            Err(error) => tracing::warn!(%error, "another instance's events cannot be read yet"),
+    const PAGE: Position = 1_000;
+    let (mut after, mut found) = (head, Vec::new());
+    while after < before {
+        let up_to = before.min(after + PAGE);
+        match store.read_between(after, up_to).await {
+            Ok(events) => {
+                found.extend(events);
+                after = up_to;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "another process's events cannot be read yet");
+                tokio::time::sleep(AGAIN).await;
+            }
         }
-        tokio::time::sleep(AGAIN).await;
     }
+    found
 }
 
 pub(super) fn logged(event: StoredEvent, log: LogId) -> Logged {
@@ -242,6 +285,10 @@ pub(super) fn logged(event: StoredEvent, log: LogId) -> Logged {
 
 impl Actor for Sequencer {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(Self::LOOK_EVERY, Self::look);
+    }
 }
 
 impl Handler<Sequence> for Sequencer {

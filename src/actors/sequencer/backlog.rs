@@ -25,6 +25,7 @@ pub fn write_of(step: &Sequence) -> Option<Write> {
         Sequence::Leave(leave) => leave.noted().map(|session| Write::Leave { session, room: leave.room().clone() }),
         Sequence::Note(write) => Some(write.clone()),
         Sequence::Barrier(_) => None,
+        Sequence::CatchUp(_) => Some(Write::Look),
     }
 }
 

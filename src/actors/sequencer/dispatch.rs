@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::actor::{Sequencer, logged};
+use super::actor::{Known, Sequencer, logged};
 use crate::actors::insight::{Outgoing, Publisher, Way};
 use crate::actors::logged::Logged;
-use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Reply, Sequence};
+use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Placed, Reply, Sequence};
 use crate::actors::publication::{Receipt, Settlement};
-use crate::domain::{Offset, Position, Refusal, packet};
-use crate::store::log::{Append, StoredEvent, Write, Written};
+use crate::domain::{ErrorCode, Offset, Position, Refusal, packet};
+use crate::store::log::{Append, PublishName, StoredEvent, Write, Written};
 
 /// Every worker thread.
 const ALL: u64 = u64::MAX;
@@ -19,12 +19,18 @@ impl Sequencer {
     pub(super) fn dispatch(&mut self, step: Sequence, written: Option<Written>) {
         match step {
             Sequence::Publish(settlement) => self.publish(settlement, written),
-            Sequence::Enter(entry) => self.enter(entry),
+            Sequence::Enter(entry) => {
+                // A replay is asked for at a place of its own, so that an offset says whether it came before or after.
+                if let Some(Written::Placed(position)) = written {
+                    self.set_head(position);
+                }
+                self.enter(entry);
+            }
             // Its audience hears of it as the message is dropped.
             Sequence::Leave(leave) => drop(leave),
             Sequence::Note(_) => {}
             // Who asked may have gone.
-            Sequence::Barrier(passed) => passed.send(()).unwrap_or_default(),
+            Sequence::Barrier(passed) | Sequence::CatchUp(passed) => passed.send(()).unwrap_or_default(),
         }
     }
 
@@ -35,19 +41,22 @@ impl Sequencer {
                 let way = self.note(&append, &receipt, Some(position));
                 let event = self.place(&append, position, Some(way));
                 self.deliver(&event, audiences);
+                self.remember(append.name.as_ref(), true);
                 receipt.publish(self.head_offset.clone(), true);
             }
             Some(Written::NotKept) | None => self.publish_unplaced(append, audiences, receipt),
-            Some(Written::Repeated(position)) => {
-                receipt.publish(Offset::at(self.view.log, position).to_string().into(), true);
+            Some(Written::Repeated { position, kept }) => {
+                receipt.publish(Offset::at(self.view.log, position).to_string().into(), kept);
             }
             Some(Written::Contradicted) => receipt.refuse(Refusal::invalid("id")),
+            Some(Written::Failed) => receipt.refuse(Refusal::new(ErrorCode::Internal, "Failed to broadcast")),
             // The state that was asked for is there, and stored.
             Some(Written::Unchanged | Written::Noted) => receipt.publish(self.head_offset.clone(), true),
         }
     }
 
     pub(super) fn publish_unplaced(&mut self, append: Append, audiences: u64, receipt: Receipt) {
+        self.remember(append.name.as_ref(), false);
         let way = self.note(&append, &receipt, None);
         if append.kept {
             self.census.ways.expect_stored(append.event.clone(), way.clone());
@@ -72,11 +81,28 @@ impl Sequencer {
 
     /// An event that went out before it could be stored is stored now. Who was there has had it.
     pub(super) fn note_stored(&mut self, write: &Write, written: Option<Written>) {
+        self.no_longer_held(write);
         if let (Write::Append(append), Some(Written::Placed(position))) = (write, written) {
-            self.place(append, position, None);
+            let event = self.place(append, position, None);
             self.census.ways.stored(&append.event, position);
+            for audience in self.audiences.iter().flatten() {
+                audience.do_send(Placed { event: event.clone() });
+            }
         }
     }
+
+    /// Notes what the newest publishes of a name were answered: an outage cannot ask the database for it.
+    fn remember(&mut self, name: Option<&PublishName>, durable: bool) {
+        let Some(name) = name else { return };
+        let known = Known { digest: name.digest, offset: self.head_offset.clone(), durable };
+        self.recent.insert((name.publisher.clone(), name.id.clone()), known);
+        if self.recent.len() > Self::MAX_RECENT {
+            // The older half goes at once: removing one moves all.
+            self.recent.drain(..Self::MAX_RECENT / 2);
+        }
+    }
+
+    const MAX_RECENT: usize = 20_000;
 
     /// An event that another process on the same database has stored.
     pub(super) fn adopt(&mut self, event: StoredEvent) {
@@ -152,7 +178,10 @@ impl Sequencer {
         let member = &entry.member;
         let (room, key, session) = (entry.room.clone(), member.key, member.session.clone());
         let outlet = member.outlet.clone();
-        member.audience.do_send(AddMember { room, key, outlet, session, begin, at, reply, entered });
-        member.session.do_send(Entered { room: entry.room.clone(), at, from_log });
+        let (told, probe) = (session.recipient(), session.probe().clone());
+        member.audience.do_send(AddMember { room, key, outlet, session: told, probe, begin, at, reply, entered });
+        if from_log {
+            session.do_send(Entered { room: entry.room.clone() });
+        }
     }
 }

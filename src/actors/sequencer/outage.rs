@@ -3,6 +3,7 @@
 //! database, and stored in their order when it answers again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -13,7 +14,7 @@ use crate::actors::messages::Sequence;
 use crate::actors::publication::Settlement;
 use crate::domain::{ErrorCode, Refusal};
 use crate::store::StoreError;
-use crate::store::log::{Append, Write};
+use crate::store::log::Write;
 
 const UNAVAILABLE: Refusal = Refusal::new(ErrorCode::Unavailable, "Failed to broadcast");
 
@@ -21,7 +22,7 @@ const UNAVAILABLE: Refusal = Refusal::new(ErrorCode::Unavailable, "Failed to bro
 #[derive(Default)]
 pub struct Outage {
     held: VecDeque<Write>,
-    /// Bytes of payload.
+    /// Bytes of payload, with those of the batch that is being tried.
     weight: usize,
     failures: u32,
     /// Changes of rows that wait, for a while, until they can be made.
@@ -58,17 +59,12 @@ impl Outage {
     }
 
     fn take(&mut self, count: usize) -> Vec<Write> {
-        let writes: Vec<Write> = self.held.drain(..count.min(self.held.len())).collect();
-        self.weight -= writes.iter().map(weight).sum::<usize>();
-        writes
+        self.held.drain(..count.min(self.held.len())).collect()
     }
 
     /// Holds again what could not be stored, before all else.
     fn take_back(&mut self, writes: impl DoubleEndedIterator<Item = Write>) {
-        for write in writes.rev() {
-            self.weight += weight(&write);
-            self.held.push_front(write);
-        }
+        writes.rev().for_each(|write| self.held.push_front(write));
     }
 
     pub fn len(&self) -> usize {
@@ -77,10 +73,6 @@ impl Outage {
 
     fn is_full(&self) -> bool {
         self.held.len() >= Self::MAX_HELD || self.weight >= Self::MAX_WEIGHT
-    }
-
-    fn holds(&self, append: &Append) -> bool {
-        self.held.iter().any(|write| matches!(write, Write::Append(held) if is_same_publish(held, append)))
     }
 
     fn next_wait(&mut self) -> Duration {
@@ -96,20 +88,16 @@ fn weight(write: &Write) -> usize {
     }
 }
 
-/// Whether they have the same name of the same publisher.
-fn is_same_publish(one: &Append, other: &Append) -> bool {
-    let names = one.name.as_ref().zip(other.name.as_ref());
-    names.is_some_and(|(one, other)| one.id == other.id && one.publisher == other.publisher)
-}
-
 impl Sequencer {
     /// The batch takes too long: what can go out without the database does.
-    pub(super) fn lose_patience(&mut self, _: &mut Context<Self>) {
-        if self.outage.is_some() {
+    pub(super) fn lose_patience(&mut self, ctx: &mut Context<Self>) {
+        // This thread may have been too busy to hear of it: that is no outage.
+        let landed = self.in_flight.as_ref().is_none_or(|batch| batch.landed.load(Ordering::Acquire));
+        if self.outage.is_some() || landed {
             return;
         }
         tracing::warn!("the database does not answer: events go out before they are stored");
-        self.begin_outage();
+        self.begin_outage(ctx);
         if let Some(in_flight) = &mut self.in_flight {
             let slots = std::mem::take(&mut in_flight.slots);
             let slots = slots.into_iter().filter_map(|slot| self.let_go(slot)).collect();
@@ -120,9 +108,17 @@ impl Sequencer {
         self.do_without_queued();
     }
 
-    fn begin_outage(&mut self) {
+    fn begin_outage(&mut self, ctx: &mut Context<Self>) {
         self.view.set_durable(false);
         self.outage = Some(Outage::default());
+        ctx.run_later(Outage::PARKED_FOR / 4, Self::refuse_parked);
+    }
+
+    fn refuse_parked(&mut self, ctx: &mut Context<Self>) {
+        if let Some(outage) = &mut self.outage {
+            outage.refuse_old();
+            ctx.run_later(Outage::PARKED_FOR / 4, Self::refuse_parked);
+        }
     }
 
     fn do_without_queued(&mut self) {
@@ -145,20 +141,31 @@ impl Sequencer {
                 self.publish_unplaced(append, audiences, receipt);
             }
             Sequence::Enter(entry) => {
-                let Some(session) = entry.noted else {
-                    self.enter(entry);
-                    return None;
-                };
-                let room = entry.room.clone();
+                let (noted, again, room) = (entry.noted, entry.again, entry.room.clone());
                 entry.refuse(ErrorCode::Unavailable);
-                return Some(Slot::Refused(session, room));
+                // What stood before it stays: a room that the session was in already.
+                return noted.map(|session| if again { Slot::Forgotten } else { Slot::Refused(session, room) });
             }
             Sequence::Leave(leave) => drop(leave),
             Sequence::Note(Write::Seen { .. }) => return Some(Slot::Forgotten),
+            Sequence::CatchUp(passed) => {
+                passed.send(()).unwrap_or_default();
+                return Some(Slot::Forgotten);
+            }
             Sequence::Note(_) => {}
             Sequence::Barrier(passed) => passed.send(()).unwrap_or_default(),
         }
+        if let (Some(write), Some(outage)) = (&write, &mut self.outage) {
+            outage.weight += weight(write);
+        }
         write.map(Slot::Gone)
+    }
+
+    /// What went out before it was stored is stored.
+    pub(super) fn no_longer_held(&mut self, write: &Write) {
+        if let Some(outage) = &mut self.outage {
+            outage.weight = outage.weight.saturating_sub(weight(write));
+        }
     }
 
     /// Takes a step while the database is away.
@@ -171,20 +178,27 @@ impl Sequencer {
                     return outage.park(settlement);
                 }
                 let Settlement { append, audiences, receipt } = settlement;
-                if outage.is_full() {
+                if outage.is_full() && write.is_some() {
                     return receipt.refuse(UNAVAILABLE);
                 }
-                let in_flight = self.in_flight.as_ref().map(|batch| &batch.slots[..]);
-                if append.name.is_some() && (outage.holds(&append) || in_flight_holds(in_flight, &append)) {
-                    return receipt.publish(self.head_offset.clone(), false);
+                if let Some(name) = &append.name
+                    && let Some(known) = self.recent.get(&(name.publisher.clone(), name.id.clone()))
+                {
+                    let same = known.digest == name.digest;
+                    let (offset, durable) = (known.offset.clone(), known.durable);
+                    return if same {
+                        receipt.publish(offset, durable);
+                    } else {
+                        receipt.refuse(Refusal::invalid("id"));
+                    };
                 }
                 write.into_iter().for_each(|write| outage.hold(write));
                 self.publish_unplaced(append, audiences, receipt);
             }
-            Sequence::Enter(entry) if entry.noted.is_some() => entry.refuse(ErrorCode::Unavailable),
-            Sequence::Enter(entry) => self.enter(entry),
+            // Events that have no place yet would be missed by who is sent on from a place.
+            Sequence::Enter(entry) => entry.refuse(ErrorCode::Unavailable),
             Sequence::Note(Write::Seen { .. }) => {}
-            Sequence::Barrier(passed) => passed.send(()).unwrap_or_default(),
+            Sequence::Barrier(passed) | Sequence::CatchUp(passed) => passed.send(()).unwrap_or_default(),
             Sequence::Leave(_) | Sequence::Note(_) => write.into_iter().for_each(|write| outage.hold(write)),
         }
         self.report_held();
@@ -216,7 +230,7 @@ impl Sequencer {
     pub(super) fn after_failure(&mut self, slots: Vec<Slot>, error: &StoreError, ctx: &mut Context<Self>) {
         if self.outage.is_none() {
             tracing::warn!(%error, "the database does not take events: they go out before they are stored");
-            self.begin_outage();
+            self.begin_outage(ctx);
         }
         let slots: Vec<Slot> = slots.into_iter().filter_map(|slot| self.let_go(slot)).collect();
         let mut gone = Vec::new();
@@ -230,7 +244,6 @@ impl Sequencer {
         }
         let Some(outage) = &mut self.outage else { return };
         outage.take_back(gone.into_iter());
-        outage.refuse_old();
         let wait = outage.next_wait();
         self.do_without_queued();
         self.report_held();
@@ -250,11 +263,4 @@ impl Sequencer {
 
     /// Writes of one batch of what was held back.
     const MAX_RETRIED: usize = 1_024;
-}
-
-fn in_flight_holds(slots: Option<&[Slot]>, append: &Append) -> bool {
-    slots
-        .into_iter()
-        .flatten()
-        .any(|slot| matches!(slot, Slot::Gone(Write::Append(held)) if is_same_publish(held, append)))
 }

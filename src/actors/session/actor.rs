@@ -1,34 +1,37 @@
 //! The session's actor: its life, and what reaches it. What it does with a client's
 //! event stands in `commands.rs`, how its rights end in `rights.rs`.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::Directory;
+use super::access;
 use super::commands::Asked;
 use super::cursor::Cursor;
 use super::operator;
 use super::reading::Reading;
-use super::recovery::{Recovered, Recovery};
+use super::recovery::Recovery;
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
-use crate::access::{Pids, RateLimit};
+use crate::access::{Decisions, Pids, Policy, RateLimit};
 use crate::actors::insight::{Census, Post, SessionRecord};
 use crate::actors::messages::{
     Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
-    Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, Subject,
-    UnwatchRights, WatchRights,
+    Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, SessionKey,
+    Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
 };
 use crate::actors::sequencer::LogView;
-use crate::actors::{Audience, Registry, RightsMonitor, Sequencer};
+use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer};
 use crate::config::LogConfig;
 use crate::domain::{Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
-use crate::store::Store;
 use crate::store::log::Write;
+use crate::store::{Store, StoreError};
 use crate::telemetry::{EventStatus, Metrics};
 
 /// What all sessions of an instance share.
@@ -41,6 +44,8 @@ pub struct SessionServices {
     /// How long a client may take no more before its transport is closed.
     pub slow_patience: Duration,
     pub rights: Post<RightsMonitor>,
+    pub revocations: Addr<RevocationMonitor>,
+    pub policy: Arc<Policy>,
     pub store: Store,
     pub rate_limit: RateLimit,
     pub metrics: Arc<Metrics>,
@@ -78,6 +83,25 @@ impl PublishIds {
 }
 
 impl SessionServices {
+    /// Whether the log reaches this far. In a rolling restart a client may show an offset that
+    /// another process has given, and that is news here.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that cannot be told now.
+    pub(super) async fn reaches(&self, position: Position) -> Result<bool, StoreError> {
+        if position > self.view.head() {
+            let (seen, caught_up) = oneshot::channel();
+            self.sequencer.do_send(Sequence::CatchUp(seen));
+            // Dropped unanswered only when the service ends.
+            caught_up.await.ok();
+        }
+        if position > self.view.head() && position <= self.store.log_head().await? {
+            // The database took too long for it to be brought here.
+            return Err(StoreError::Timeout);
+        }
+        Ok(position <= self.view.head())
+    }
+
     /// A new session's key, and the `pid` that shows it.
     pub fn new_pid(&self, identity: &Identity) -> (PidKey, String) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -90,6 +114,8 @@ pub struct SessionSeed {
     pub identity: Identity,
     /// When its token ends, and the session with it.
     pub expires_at: Option<SystemTime>,
+    /// What the policy has said of it so far.
+    pub decisions: Decisions,
     pub socket_id: Box<str>,
     pub outlet: Arc<dyn Outlet>,
     /// This thread's.
@@ -104,14 +130,20 @@ pub struct SessionSeed {
 pub struct Session {
     pub(super) member: Member,
     pub(super) state: SessionState,
+    /// What the policy has said of it.
+    pub(super) decisions: Arc<Decisions>,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) socket_id: Box<str>,
     pub(super) pid: PidKey,
     /// Rooms that it is on its way back into; read once it is in all of them.
     pub(super) arriving: usize,
     came_back: Option<Recovery>,
+    /// Events that its client sent before the session was back in its rooms.
+    early: VecDeque<ClientEvent>,
     pub(super) reading: Option<Reading>,
     pub(super) record: Arc<SessionRecord>,
+    /// Since when its client has not had everything for want of taking it.
+    pub(super) behind_since: Option<Instant>,
     pub(super) services: Arc<SessionServices>,
 }
 
@@ -121,13 +153,27 @@ impl Session {
     pub fn start(seed: SessionSeed, services: Arc<SessionServices>, arbiter: &ArbiterHandle) -> Post<Self> {
         let key = services.directory.next_key();
         let record = Arc::new(operator::record(key, &seed));
-        let SessionSeed { identity, expires_at, socket_id, outlet, audience, audience_index, pid, recovery, .. } = seed;
+        let SessionSeed {
+            identity,
+            expires_at,
+            decisions,
+            socket_id,
+            outlet,
+            audience,
+            audience_index,
+            pid,
+            recovery,
+            ..
+        } = seed;
         let recovered = recovery.is_some();
         let transport = outlet.transport();
         tracing::info!(user = identity.label(), socket = %socket_id, transport, recovered, "connected");
         services.metrics.connections.increment(1);
-        let rooms = recovery.as_ref().map(|recovery| recovery.rooms.iter().map(|room| room.room.clone()).collect());
+        let rooms: Option<Vec<RoomName>> =
+            recovery.as_ref().map(|recovery| recovery.rooms.iter().map(|room| room.room.clone()).collect());
         let (session_services, session_identity) = (services.clone(), identity.clone());
+        let decisions = Arc::new(decisions);
+        let own_room = access::own_room(&decisions, &identity);
         let session = Self::start_in_arbiter(arbiter, {
             let (outlet, audience, sequencer) = (outlet.clone(), audience.clone(), services.sequencer.clone());
             let record = record.clone();
@@ -141,12 +187,15 @@ impl Session {
                     sequencer,
                 },
                 state: SessionState::new(session_identity, session_services.max_rooms),
+                decisions,
                 expires_at,
                 socket_id,
                 pid,
                 arriving: recovery.as_ref().map_or(0, |recovery| recovery.rooms.len()),
                 came_back: recovery,
+                early: VecDeque::new(),
                 reading: None,
+                behind_since: None,
                 record,
                 services: session_services,
             }
@@ -154,29 +203,25 @@ impl Session {
         let session = Post::new(session, record.probe.clone());
         outlet.attend(session.recipient());
         services.directory.insert(session.clone(), record);
+        watch_identity(&services, &identity, key, &session);
         let sequencer = services.sequencer.clone();
         let member = Member { key, audience, audience_index, outlet, session: session.clone(), sequencer };
-        if let Identity::User(facts) = identity {
-            let (subject, own) = (Subject::User(facts.id.clone()), RoomName::user(&facts.id));
-            let watcher = session.recipient();
-            services.rights.do_send(WatchRights { subject, facts: Facts::User(Some(facts)), key, session: watcher });
-            // A room that it had is read from where it stopped, its own otherwise from where the session began.
-            let begin = if rooms.is_some() { Begin::FromLog } else { Begin::After(pid.began_at) };
-            for room in rooms.unwrap_or_else(|| vec![own]) {
-                let entry = Entry::new(room.clone(), member.clone(), begin, None, Reply::default());
-                services.registry.do_send(Join { room, entry });
-            }
+        // A room that it had is read from where it stopped, its own otherwise from where the session began.
+        let begin = if rooms.is_some() { Begin::FromLog } else { Begin::After(pid.began_at) };
+        for room in rooms.unwrap_or_else(|| own_room.into_iter().collect()) {
+            let entry = Entry::new(room.clone(), member.clone(), begin, None, Reply::default());
+            services.registry.do_send(Join { room, entry });
         }
         session
     }
 
     fn come_back(&mut self, ctx: &mut Context<Self>) {
         let Some(recovery) = &mut self.came_back else { return };
-        let rooms = std::mem::take(&mut recovery.rooms);
         let lost = std::mem::take(&mut recovery.lost);
-        for Recovered { room, start, rests_on } in rooms {
+        let rooms: Vec<_> = recovery.rooms.iter_mut().map(|room| (room.room.clone(), room.rests_on.take())).collect();
+        for (room, rests_on) in rooms {
             let (subject, facts) = rests_on.unzip();
-            self.state.restore(&room, subject.clone(), start);
+            self.state.restore(&room, subject.clone());
             if let Some((subject, facts)) = subject.zip(facts) {
                 self.watch(subject, facts, ctx);
             }
@@ -188,27 +233,28 @@ impl Session {
         }
     }
 
-    fn arrived(&mut self, room: RoomName, at: Position, from_log: bool, ctx: &mut Context<Self>) {
-        if !from_log {
-            return self.state.entered(&room, at);
-        }
-        let Some(head) = self.came_back.as_ref().map(|recovery| recovery.head) else {
+    /// It is in a room whose events it has to read.
+    fn arrived(&mut self, room: RoomName, ctx: &mut Context<Self>) {
+        let log = self.services.view.log;
+        if self.came_back.is_none() {
             // Something came to its own room while it connected.
             let began_at = self.pid.began_at;
-            self.state.entered(&room, began_at);
-            return self.read_from(Cursor::all(self.services.view.log, began_at, vec![(room, began_at)]), ctx);
-        };
+            return self.read_from(Cursor::all(log, began_at, vec![(room, began_at)]), ctx);
+        }
         self.arriving = self.arriving.saturating_sub(1);
-        if self.arriving == 0 {
-            self.came_back = None;
-            let cursor = Cursor::all(self.services.view.log, head, self.state.starts(0));
-            self.read_from(cursor, ctx);
+        if self.arriving == 0
+            && let Some(recovery) = self.came_back.take()
+        {
+            let rooms = recovery.rooms.into_iter().filter(|recovered| self.state.is_in(&recovered.room));
+            let starts = rooms.map(|recovered| (recovered.room, recovered.start)).collect();
+            self.read_from(Cursor::all(log, recovery.head, starts), ctx);
+            ctx.notify(TakeEarly);
         }
     }
 
     /// Notes now and then that the session is alive, so that it can be had back however long it was.
     fn note_alive(&self) {
-        let own_room = self.state.identity.user().map(|user| RoomName::user(&user.id));
+        let own_room = access::own_room(&self.decisions, &self.state.identity);
         self.note(Write::Seen { session: self.pid, own_room });
     }
 
@@ -235,13 +281,28 @@ impl Session {
     }
 }
 
+/// Has the session told when its user's rows change, and when its token is revoked.
+fn watch_identity(services: &SessionServices, identity: &Identity, key: SessionKey, session: &Post<Session>) {
+    if let Some(user) = identity.user() {
+        let (subject, facts) = (Subject::User(user.id.clone()), Facts::User(Some(user.clone())));
+        services.rights.do_send(WatchRights { subject, facts, key, session: session.recipient() });
+    }
+    let ids = identity.revocation_ids().to_vec();
+    if !ids.is_empty() {
+        services.revocations.do_send(WatchToken { ids, key, session: session.recipient() });
+    }
+}
+
 impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.state.enter_own_room();
+        if let Some(room) = access::own_room(&self.decisions, &self.state.identity) {
+            self.state.enter_own_room(room);
+        }
         self.come_back(ctx);
         self.end_with_token(ctx);
+        self.look_again_in_time(ctx);
         ctx.run_interval(self.services.log_limits.seen_every(), |session, _| session.note_alive());
     }
 }
@@ -257,13 +318,17 @@ impl Drop for Session {
         if let Some(user) = self.state.identity.user() {
             self.unwatch(Subject::User(user.id.clone()));
         }
+        if self.state.identity.warrant().is_some() {
+            self.services.revocations.do_send(UnwatchToken { key: self.member.key });
+        }
         if std::thread::panicking() {
             self.member.outlet.close(Closing::Transport);
         }
         self.member.outlet.ended();
         self.services.census.remember(self.record.life.clone());
-        self.services.directory.remove(self.member.key);
         self.services.metrics.connections.decrement(1);
+        // Last: a stop waits for the directory to be empty, and then all of this is done.
+        self.services.directory.remove(self.member.key);
     }
 }
 
@@ -272,7 +337,29 @@ impl Handler<ClientEvent> for Session {
 
     fn handle(&mut self, message: ClientEvent, ctx: &mut Self::Context) {
         let _handling = self.record.probe.handling();
-        self.receive(message, ctx);
+        // Each is bounded by its slot: no more is read while too much is under way.
+        if self.arriving > 0 || !self.early.is_empty() {
+            self.early.push_back(message);
+        } else {
+            self.receive(message, ctx);
+        }
+    }
+}
+
+/// The session is back in its rooms: take what its client sent meanwhile, one at a time.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TakeEarly;
+
+impl Handler<TakeEarly> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: TakeEarly, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
+        if let Some(event) = self.early.pop_front() {
+            self.receive(event, ctx);
+            ctx.notify(TakeEarly);
+        }
     }
 }
 
@@ -298,14 +385,14 @@ impl Handler<JoinFailed> for Session {
 
     fn handle(&mut self, message: JoinFailed, _: &mut Self::Context) {
         let _handling = self.record.probe.handling();
-        let JoinFailed { room, ack, code } = message;
+        let JoinFailed { room, ack, code, again } = message;
         if room.kind() == RoomKind::User || self.arriving > 0 {
             // A session without one of its rooms would miss events in silence; the client comes back to a whole one.
             self.member.outlet.close(Closing::Transport);
             return;
         }
         let event = room.kind().join_event().unwrap_or_default();
-        if let Some(rests_on) = self.state.leave(&room) {
+        if !again && let Some(rests_on) = self.state.leave(&room) {
             self.send_leave(room.clone(), rests_on, false, Reply::default());
         }
         let refusal = Refusal::new(code, failure_message(event));
@@ -319,7 +406,7 @@ impl Handler<Entered> for Session {
 
     fn handle(&mut self, message: Entered, ctx: &mut Self::Context) {
         let _handling = self.record.probe.handling();
-        self.arrived(message.room, message.at, message.from_log, ctx);
+        self.arrived(message.room, ctx);
     }
 }
 
@@ -327,8 +414,8 @@ impl Handler<FellBehind> for Session {
     type Result = ();
 
     fn handle(&mut self, message: FellBehind, ctx: &mut Self::Context) {
-        let _handling = self.record.probe.handling();
-        self.fall_behind(message.after, ctx);
+        let _handling = self.record.probe.handling_other();
+        self.fall_behind(message.after, message.starts, ctx);
     }
 }
 
@@ -357,6 +444,14 @@ impl Handler<RightsChanged> for Session {
     fn handle(&mut self, _: RightsChanged, ctx: &mut Self::Context) {
         let _handling = self.record.probe.handling_other();
         self.check_rights_again(ctx);
+    }
+}
+
+impl Handler<TokenRevoked> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: TokenRevoked, ctx: &mut Self::Context) {
+        self.end("its token was revoked", ctx);
     }
 }
 

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::access::{self, AccessError};
 use super::actor::{Session, SessionServices};
-use super::state::{Success, error_packet, failure_message, refused_ack};
-use crate::access::policy;
+use super::state::{Success, bounded_name, error_packet, failure_message, refused_ack};
+use crate::access::policy::Operation;
 use crate::actors::ingress::IngressSlot;
 use crate::actors::messages::{ClientEvent, EventPayload, Publish, Reply};
 use crate::actors::publication::Receipt;
@@ -38,7 +38,7 @@ impl Session {
     pub(super) fn receive(&mut self, message: ClientEvent, ctx: &mut Context<Self>) {
         let ClientEvent { name, payload, ack, received, slot } = message;
         let known = Command::known_event(&name);
-        tracing::debug!(kind = "socket_event", event = known.unwrap_or("unknown"), socketId = %self.socket_id);
+        tracing::debug!(kind = "socket_event", event = bounded_name(&name), socketId = %self.socket_id);
         match (self.understand(&name, payload), known) {
             (Ok(command), Some(event)) => self.carry_out(command, Asked { event, ack, received, slot }, ctx),
             (Err(refusal), _) => self.refuse(&name, known, ack, received, &refusal),
@@ -49,7 +49,7 @@ impl Session {
     fn understand(&self, event: &str, payload: EventPayload) -> Result<Command, Refusal> {
         self.services.rate_limit.take(&self.state.identity)?;
         if event == "broadcast" {
-            policy::publish(&self.state.identity)?;
+            access::is_publisher(&self.decisions, &self.state.identity)?;
         }
         match payload {
             EventPayload::Json(payload) => Command::parse(event, payload.as_deref()),
@@ -62,10 +62,12 @@ impl Session {
         match command {
             Command::Join { room, since } => self.join(room, since, asked, ctx),
             Command::Leave(room) => self.leave(&room, asked),
-            Command::UpdateStatus { item, status } => self.change(item, status, Success::default(), asked, ctx),
+            Command::UpdateStatus { item, status } => {
+                self.change(item, Operation::UpdateStatus(status), Success::default(), asked, ctx);
+            }
             Command::Bump { item } => {
                 let success = Success::replying("kitchen:bumped", "tabItemId", item.as_str());
-                self.change(item, KitchenStatus::Delivered, success, asked, ctx);
+                self.change(item, Operation::Bump, success, asked, ctx);
             }
             Command::ReadNotification { notification } => self.read_notification(notification, asked, ctx),
             Command::Publish(request) => self.publish(request, asked, ctx),
@@ -84,13 +86,15 @@ impl Session {
         }
     }
 
-    fn change(&self, item: Cuid, status: KitchenStatus, success: Success, asked: Asked, ctx: &mut Context<Self>) {
+    fn change(&self, item: Cuid, operation: Operation, success: Success, asked: Asked, ctx: &mut Context<Self>) {
+        let decisions = self.decisions.clone();
+        let status = operation.new_status().unwrap_or(KitchenStatus::Delivered);
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
         let (registry, key) = (self.services.registry.clone(), self.member.key);
         let id = self.services.publish_ids.next();
         let event = asked.event;
         let changing = async move {
-            let found = access::may_change(&store, &identity, &item, status).await?;
+            let found = access::may_change(&store, &decisions, &identity, &item, operation).await?;
             let venue = &found.facts.venue;
             let append = Append {
                 rooms: [RoomName::venue(venue), RoomName::kitchen(venue)].into(),
@@ -113,6 +117,9 @@ impl Session {
         let Some(user) = self.state.identity.user().map(|user| user.id.clone()) else {
             return self.settle(asked, Err(NOT_FOUND));
         };
+        if let Err(error) = access::may_read_notifications(&self.decisions, &self.state.identity, &user, NOT_FOUND) {
+            return self.settle(asked, Err(error.into_refusal("notification:read")));
+        }
         let store = self.services.store.clone();
         let reading = async move {
             if !store.read_notification(&user, &notification).await? {
@@ -123,7 +130,21 @@ impl Session {
         self.wait_for(reading, asked, ctx, |session, success, asked, _| session.settle(asked, Ok(success)));
     }
 
-    fn publish(&self, request: PublishRequest, asked: Asked, ctx: &Context<Self>) {
+    fn publish(&self, request: PublishRequest, asked: Asked, ctx: &mut Context<Self>) {
+        let unknown = access::unknown_rooms(&self.decisions, &self.state.identity, &request.rooms);
+        if unknown.is_empty() {
+            return self.place(request, asked, ctx);
+        }
+        let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
+        let decisions = self.decisions.clone();
+        let checking = async move {
+            access::may_publish(&store, &decisions, &identity, &unknown).await?;
+            Ok::<_, AccessError>(request)
+        };
+        self.wait_for(checking, asked, ctx, |session, request, asked, ctx| session.place(request, asked, ctx));
+    }
+
+    fn place(&self, request: PublishRequest, asked: Asked, ctx: &Context<Self>) {
         let (append, id) = publishing(&self.services, &self.state.identity, request);
         let session = ctx.address().recipient();
         let receipt = Receipt::for_session(id, session, asked.ack, asked.received, asked.slot).by(self.member.key);
@@ -194,8 +215,11 @@ fn order_updated(item: &Cuid, tab: &Cuid, status: KitchenStatus) -> Event {
 
 /// What a publisher's request asks to have appended, and the id that it is answered with.
 pub fn publishing(services: &SessionServices, identity: &Identity, request: PublishRequest) -> (Append, Arc<str>) {
-    let name =
-        request.id.clone().map(|id| PublishName { publisher: identity.label().into(), id, digest: digest(&request) });
+    let name = request.id.clone().map(|id| PublishName {
+        publisher: identity.principal().into(),
+        id,
+        digest: digest(&request),
+    });
     let id = request.id.map_or_else(|| services.publish_ids.next(), Arc::from);
     let event = Event::new(request.event.as_str(), request.payload);
     (Append { rooms: request.rooms.into(), event, kept: !request.volatile, name, change: None }, id)

@@ -12,7 +12,7 @@ use super::cursor::Cursor;
 use super::orders;
 use super::state::{Success, failure_message};
 use crate::access::policy;
-use crate::actors::messages::{Begin, EnteredAt, Entry, GoLive, Join, Reply};
+use crate::actors::messages::{Begin, EnteredAt, Entry, Join, Reply};
 use crate::domain::{Cuid, ErrorCode, EventPacket, Offset, Position, Refusal, RoomKind, RoomName, packet};
 use crate::store::StoreError;
 use crate::telemetry::EventStatus;
@@ -35,13 +35,14 @@ enum Past {
 impl Session {
     pub(super) fn join(&self, room: RoomName, since: Option<Box<str>>, asked: Asked, ctx: &mut Context<Self>) {
         let (services, identity) = (self.services.clone(), self.state.identity.clone());
+        let decisions = self.decisions.clone();
         let checking = async move {
             let store = &services.store;
             // The rows as they are now: a right that was given a moment ago holds at once.
             let identity = access::identity_now(store, &identity).await?.ok_or(policy::denied(room.kind()))?;
-            let admission = access::may_be_in(store, &identity, &room).await?;
+            let admission = access::may_be_in(store, &decisions, &identity, &room).await?;
             let after = match since.as_deref().and_then(Offset::parse) {
-                Some(offset) if offset.log == services.view.log && offset.head <= services.view.head() => {
+                Some(offset) if offset.log == services.view.log && services.reaches(offset.head).await? => {
                     let after = offset.position_in(&room);
                     (after >= store.pruned_through(&room).await?).then_some(after)
                 }
@@ -61,6 +62,7 @@ impl Session {
     }
 
     fn admit(&mut self, join: Pending, admission: Admission, after: Option<Position>, ctx: &mut Context<Self>) {
+        let again = self.state.is_in(&join.room);
         let (subject, facts) = admission.rests_on.unzip();
         if let Err(refusal) = self.state.enter(&join.room, subject.clone()) {
             return self.settle(join.asked, Err(refusal));
@@ -69,12 +71,14 @@ impl Session {
             self.watch(subject, facts, ctx);
         }
         match (after, join.room.kind()) {
-            (Some(after), _) => self.enter_with(Begin::After(after), join, ctx),
-            (None, RoomKind::Kitchen) => self.enter_with(Begin::Held, join, ctx),
+            (Some(after), _) => self.enter_with(Begin::After(after), join, again, ctx),
+            (None, RoomKind::Kitchen) => self.enter_with(Begin::Held, join, again, ctx),
             (None, _) => {
                 let Pending { room, asked, success } = join;
                 self.count(&asked, EventStatus::Success);
-                self.send_entry(self.entry(&room, Begin::Now, success, asked.ack));
+                let mut entry = self.entry(&room, Begin::Now, success, asked.ack);
+                entry.again = again;
+                self.send_entry(entry);
             }
         }
     }
@@ -89,10 +93,11 @@ impl Session {
     }
 
     /// Enters, and then sends what the join asks for of the room's past; nothing comes between.
-    fn enter_with(&self, begin: Begin, join: Pending, ctx: &mut Context<Self>) {
+    fn enter_with(&self, begin: Begin, join: Pending, again: bool, ctx: &mut Context<Self>) {
         let (sender, entered) = oneshot::channel();
         let mut entry = self.entry(&join.room, begin, join.success.clone(), join.asked.ack);
         entry.entered = Some(sender);
+        entry.again = again;
         self.send_entry(entry);
         let (store, venue) = (self.services.store.clone(), Cuid::parse(join.room.id()));
         let entering = async move {
@@ -122,7 +127,6 @@ impl Session {
         }
         match past {
             Past::Events(after) => {
-                self.state.entered(&join.room, entered.at);
                 let Some(through) = entered.live_through else {
                     let success = join.success.clone().with("complete", false);
                     return self.answer_join(&join, success, entered.at);
@@ -132,18 +136,17 @@ impl Session {
                 self.read_from(Cursor::replay(log, head, join.room, after, entered.at), ctx);
             }
             Past::Orders(Ok(mut orders)) => {
-                self.state.entered(&join.room, entered.at);
                 self.answer_join(&join, join.success.clone(), entered.at);
                 orders["offset"] = self.offset(entered.at).into();
                 self.member.outlet.push_notice(&EventPacket::of("kitchen:orders", &orders));
-                self.release(entered);
+                self.release(entered, ctx);
             }
             Past::Orders(Err(error)) => {
                 tracing::warn!(%error, room = %join.room, "the kitchen's orders could not be read");
                 if let Some(rests_on) = self.state.leave(&join.room) {
                     self.send_leave(join.room, rests_on, true, Reply::default());
                 }
-                self.release(entered);
+                self.release(entered, ctx);
                 let refusal = Refusal::new(ErrorCode::Unavailable, failure_message(join.asked.event));
                 self.settle(join.asked, Err(refusal));
             }
@@ -163,10 +166,10 @@ impl Session {
     }
 
     /// Lets go of the events that were held back.
-    fn release(&self, entered: EnteredAt) {
+    fn release(&self, entered: EnteredAt, ctx: &mut Context<Self>) {
         // One that was behind reads on by itself.
         if let Some(through) = entered.live_through {
-            self.member.audience.do_send(GoLive { key: self.member.key, through });
+            self.go_live(through, ctx);
         }
     }
 }

@@ -5,6 +5,7 @@ mod actor;
 mod commands;
 mod cursor;
 mod directory;
+mod identify;
 mod joins;
 mod operator;
 mod orders;
@@ -14,7 +15,9 @@ mod rights;
 mod sampler;
 mod state;
 
+pub use access::read_publish;
 pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
 pub use commands::publishing;
 pub use directory::{Directory, Listed};
+pub use identify::{NotIdentified, identify, is_operator};
 pub use sampler::Sampler;

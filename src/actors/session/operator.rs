@@ -1,11 +1,13 @@
 //! What an operator may see of a session and do with it.
 
+use std::collections::HashMap;
+
 use actix::prelude::*;
 
 use super::actor::{Session, SessionSeed};
 use super::recovery::Recovery;
 use crate::actors::insight::{Newcomer, SessionRecord};
-use crate::actors::messages::{EndSession, InspectSession, SessionKey, SessionView, Tell};
+use crate::actors::messages::{EndSession, InspectSeat, InspectSession, SessionKey, SessionView, Tell};
 
 /// What is known of a session without asking it.
 pub(super) fn record(key: SessionKey, seed: &SessionSeed) -> SessionRecord {
@@ -40,10 +42,16 @@ impl Handler<Tell> for Session {
 }
 
 impl Handler<InspectSession> for Session {
-    type Result = MessageResult<InspectSession>;
+    type Result = ResponseFuture<SessionView>;
 
     fn handle(&mut self, _: InspectSession, _: &mut Self::Context) -> Self::Result {
         let _handling = self.record.probe.handling();
-        MessageResult(SessionView { identity: self.state.identity.clone(), rooms: self.state.starts_of_all() })
+        let (identity, rooms) = (self.state.identity.clone(), self.state.rooms());
+        let asking = self.member.audience.send(InspectSeat { key: self.member.key });
+        Box::pin(async move {
+            let seated: HashMap<_, _> = asking.await.unwrap_or_default().into_iter().collect();
+            let rooms = rooms.into_iter().map(|room| (seated.get(&room).copied(), room)).map(|(at, room)| (room, at));
+            SessionView { identity, rooms: rooms.collect() }
+        })
     }
 }

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use super::actor::Session;
 use super::cursor::Cursor;
 use crate::actors::logged::LogPage;
-use crate::actors::messages::{Closing, GoLive, Hold, ReadLog};
+use crate::actors::messages::{Closing, GoLive, GoneLive, Hold, ReadLog};
 use crate::domain::{Position, RoomName};
 use crate::store::StoreError;
 
@@ -32,11 +32,10 @@ impl Session {
     }
 
     /// The outlet took no more: what follows is read once it does.
-    pub(super) fn fall_behind(&mut self, after: Position, ctx: &mut Context<Self>) {
+    pub(super) fn fall_behind(&mut self, after: Position, starts: Vec<(RoomName, Position)>, ctx: &mut Context<Self>) {
         if self.reading.is_none() {
-            let cursor = Cursor::all(self.services.view.log, after, self.state.starts(after));
-            self.reading = Some(Reading { cursor, starved: None });
-            self.starve(ctx);
+            // It may take more again by now, and have said so before this.
+            self.read_from(Cursor::all(self.services.view.log, after, starts), ctx);
         }
     }
 
@@ -94,16 +93,15 @@ impl Session {
     }
 
     /// The client has everything up to `through`.
-    fn go_live(&self, through: Position, ctx: &mut Context<Self>) {
+    pub(super) fn go_live(&self, through: Position, ctx: &mut Context<Self>) {
         let question = GoLive { key: self.member.key, through };
         let asking = self.member.audience.send(question).into_actor(self);
         ctx.wait(asking.map(move |live, session, ctx| {
-            if live.unwrap_or(true) {
-                session.reading = None;
+            if let Ok(GoneLive::ReadOn(starts)) = live {
+                session.read_from(Cursor::all(session.services.view.log, through, starts), ctx);
             } else {
-                // More came than was kept: all rooms are read on from here.
-                let cursor = Cursor::all(session.services.view.log, through, session.state.starts(through));
-                session.read_from(cursor, ctx);
+                session.reading = None;
+                session.behind_since = None;
             }
         }));
     }
@@ -111,12 +109,16 @@ impl Session {
     /// Waits until the outlet takes more, though not for ever: a client that comes back is served from the log as well.
     fn starve(&mut self, ctx: &mut Context<Self>) {
         let Some(reading) = &mut self.reading else { return };
-        let since = Instant::now();
-        reading.starved = Some(since);
+        let now = Instant::now();
+        reading.starved = Some(now);
+        if self.behind_since.is_some() {
+            return;
+        }
+        self.behind_since = Some(now);
         ctx.run_later(self.services.slow_patience, move |session, _| {
-            if session.reading.as_ref().and_then(|reading| reading.starved) == Some(since) {
+            if session.behind_since == Some(now) {
                 session.services.metrics.slow_sessions.increment(1);
-                session.give_up("its client does not read");
+                session.give_up("its client stays behind");
             }
         });
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::access::{self, AccessError, Admission};
 use super::actor::SessionServices;
+use crate::access::Decisions;
 use crate::actors::messages::{Facts, Subject};
 use crate::domain::{Identity, Offset, PidKey, Position, Refusal, RoomName};
 use crate::store::StoreError;
@@ -54,6 +55,7 @@ impl NotRecovered {
 /// [`StoreError`] where that cannot be told now; the client should try again.
 pub async fn plan(
     services: &SessionServices,
+    decisions: &Decisions,
     identity: &Identity,
     pid: &str,
     offset: Option<&str>,
@@ -61,7 +63,7 @@ pub async fn plan(
     let Some(key) = services.pids.verify(pid, identity) else { return Ok(Err(NotRecovered::Unknown)) };
     let offset = match offset.filter(|text| !text.is_empty()).map(Offset::parse) {
         None => Offset::at(services.view.log, 0),
-        Some(Some(offset)) if offset.log == services.view.log && offset.head <= services.view.head() => offset,
+        Some(Some(offset)) if offset.log == services.view.log && services.reaches(offset.head).await? => offset,
         Some(_) => return Ok(Err(NotRecovered::Unknown)),
     };
     if !services.view.is_durable() {
@@ -73,8 +75,9 @@ pub async fn plan(
         return Ok(Err(NotRecovered::TooOld));
     }
     let mut recovery = Recovery { key, head: offset.head.max(key.began_at), rooms: Vec::new(), lost: Vec::new() };
-    for (room, start) in starts(identity, &key, &offset, rows) {
-        match access::may_be_in(&services.store, identity, &room).await {
+    let own_room = access::own_room(decisions, identity);
+    for (room, start) in starts(own_room, &key, &offset, rows) {
+        match access::may_be_in(&services.store, decisions, identity, &room).await {
             Ok(Admission { rests_on }) => {
                 if start < services.store.pruned_through(&room).await? {
                     return Ok(Err(NotRecovered::Gap));
@@ -83,14 +86,19 @@ pub async fn plan(
             }
             Err(AccessError::Refused(refusal)) => recovery.lost.push((room, refusal)),
             Err(AccessError::Store(error)) => return Err(error),
+            Err(AccessError::TooCostly) => return Err(StoreError::Timeout),
         }
     }
     Ok(Ok(recovery))
 }
 
 /// From where each of the session's rooms is to be read.
-fn starts(identity: &Identity, key: &PidKey, offset: &Offset, rows: Vec<SessionRoom>) -> Vec<(RoomName, Position)> {
-    let own_room = identity.user().map(|user| RoomName::user(&user.id));
+fn starts(
+    own_room: Option<RoomName>,
+    key: &PidKey,
+    offset: &Offset,
+    rows: Vec<SessionRoom>,
+) -> Vec<(RoomName, Position)> {
     let own = own_room.clone().map(|room| (room, offset.head.max(key.began_at)));
     let others = rows.into_iter().filter(|row| Some(&row.room) != own_room.as_ref());
     own.into_iter().chain(others.map(|row| start_of(offset, row))).collect()
@@ -99,7 +107,8 @@ fn starts(identity: &Identity, key: &PidKey, offset: &Offset, rows: Vec<SessionR
 fn start_of(offset: &Offset, row: SessionRoom) -> (RoomName, Position) {
     let named = offset.behind.iter().find(|(room, _)| *room == row.room).map(|(_, position)| *position);
     let start = match named {
-        Some(position) => position,
+        // An offset of an earlier session may name the room too: nothing before this one's entry is its own.
+        Some(position) => position.max(row.since),
         // Nothing since it entered: neither what it asked to have replayed.
         None if offset.head < row.entered_at => row.since,
         None => offset.head,

@@ -12,16 +12,35 @@ use crate::domain::{ErrorCode, Refusal, RoomName};
 
 const EXPIRED: Refusal = Refusal::new(ErrorCode::TokenExpired, "Token expired");
 
+/// How soon rights that could not be checked are checked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl Session {
+    /// Timers have a farthest end; what lies beyond it is looked at again then.
+    const FARTHEST_TIMER: Duration = Duration::from_hours(24);
+
+    /// A token's checks may let go of a room, or of all, at a moment that they name.
+    pub(super) fn look_again_in_time(&mut self, ctx: &mut Context<Self>) {
+        let now = SystemTime::now();
+        let Some(point) = self.state.identity.next_turning_point(now) else { return };
+        let left = point.duration_since(now).unwrap_or_default();
+        ctx.run_later(left.min(Self::FARTHEST_TIMER), |session, ctx| {
+            session.check_rights_again(ctx);
+            session.look_again_in_time(ctx);
+        });
+    }
+
     pub(super) fn check_rights_again(&self, ctx: &mut Context<Self>) {
+        let decisions = self.decisions.clone();
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
         let rooms = self.state.rooms();
         let checking = async move {
             let Some(identity) = access::identity_now(&store, &identity).await? else { return Ok(None) };
             let mut lost = Vec::new();
             for room in rooms {
-                match access::may_be_in(&store, &identity, &room).await {
-                    Ok(_) => {}
+                match access::may_be_in(&store, &decisions, &identity, &room).await {
+                    // Where nothing was decided, nothing changes.
+                    Ok(_) | Err(AccessError::TooCostly) => {}
                     Err(AccessError::Refused(refusal)) => lost.push((room, refusal)),
                     Err(AccessError::Store(error)) => return Err(error),
                 }
@@ -34,8 +53,11 @@ impl Session {
                 lost.into_iter().for_each(|(room, refusal)| session.put_out(&room, &refusal));
             }
             Ok(None) => session.end("the user is no longer active", ctx),
-            // Who was let in stays in while the database is away; the monitor asks again.
-            Err(error) => tracing::warn!(%error, "rights could not be checked again"),
+            // Who was let in stays in while the database is away.
+            Err(error) => {
+                tracing::warn!(%error, "rights could not be checked again");
+                ctx.run_later(AGAIN, |session, ctx| session.check_rights_again(ctx));
+            }
         });
         ctx.wait(checking);
     }
@@ -59,8 +81,7 @@ impl Session {
     pub(super) fn end_with_token(&mut self, ctx: &mut Context<Self>) {
         let Some(expires_at) = self.expires_at else { return };
         if let Ok(left) = expires_at.duration_since(SystemTime::now()) {
-            // Timers have a farthest end; a token that outlives it is looked at again then.
-            ctx.run_later(left.min(Duration::from_hours(24)), Self::end_with_token);
+            ctx.run_later(left.min(Self::FARTHEST_TIMER), Self::end_with_token);
         } else {
             self.member.outlet.push_notice(&error_packet(&EXPIRED, "connect", None));
             self.end("the token expired", ctx);

@@ -6,22 +6,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::actors::messages::Subject;
-use crate::domain::{ErrorCode, EventPacket, Identity, Position, Refusal, RoomKind, RoomName, packet};
+use crate::domain::{ErrorCode, EventPacket, Identity, Refusal, RoomKind, RoomName, packet};
 
 /// Who the session is, and the rooms it is in or on its way into.
 pub struct SessionState {
     pub identity: Identity,
-    rooms: HashMap<RoomName, Membership>,
+    /// With the row that the right to be in each rests on, besides the user's own.
+    rooms: HashMap<RoomName, Option<Subject>>,
     max_rooms: usize,
-}
-
-/// A room of a session.
-#[derive(Default)]
-struct Membership {
-    /// The row that the right to be in it rests on, besides the user's own.
-    rests_on: Option<Subject>,
-    /// The session has all of the room's events after this; `None` while it is on its way in.
-    from: Option<Position>,
 }
 
 impl SessionState {
@@ -30,10 +22,8 @@ impl SessionState {
     }
 
     /// Notes the room of the user, which comes with connecting.
-    pub fn enter_own_room(&mut self) {
-        if let Some(user) = self.identity.user() {
-            self.rooms.insert(RoomName::user(&user.id), Membership::default());
-        }
+    pub fn enter_own_room(&mut self, room: RoomName) {
+        self.rooms.insert(room, None);
     }
 
     /// Notes a room, and the row that the right to be in it rests on.
@@ -45,45 +35,30 @@ impl SessionState {
         if !self.rooms.contains_key(room) && entered >= self.max_rooms {
             return Err(Refusal::new(ErrorCode::TooManyRooms, "Too many rooms"));
         }
-        // One that it is in already keeps its place.
-        self.rooms.entry(room.clone()).or_default().rests_on = rests_on;
+        self.rooms.insert(room.clone(), rests_on);
         Ok(())
     }
 
-    /// The room has taken the session in, with the events after `from`.
-    pub fn entered(&mut self, room: &RoomName, from: Position) {
-        if let Some(membership) = self.rooms.get_mut(room) {
-            membership.from.get_or_insert(from);
-        }
+    pub fn is_in(&self, room: &RoomName) -> bool {
+        self.rooms.contains_key(room)
     }
 
-    /// Notes a room of a session that comes back, with the events after `from`.
-    pub fn restore(&mut self, room: &RoomName, rests_on: Option<Subject>, from: Position) {
-        self.rooms.insert(room.clone(), Membership { rests_on, from: Some(from) });
-    }
-
-    /// From where a client that has had everything up to `after` needs each room's events.
-    pub fn starts(&self, after: Position) -> Vec<(RoomName, Position)> {
-        let start = |(room, membership): (&RoomName, &Membership)| Some((room.clone(), membership.from?.max(after)));
-        self.rooms.iter().filter_map(start).collect()
-    }
-
-    /// Every room, and the position that the session has its events after; `None` while it is on its way in.
-    pub fn starts_of_all(&self) -> Vec<(RoomName, Option<Position>)> {
-        self.rooms.iter().map(|(room, membership)| (room.clone(), membership.from)).collect()
+    /// Notes a room of a session that comes back.
+    pub fn restore(&mut self, room: &RoomName, rests_on: Option<Subject>) {
+        self.rooms.insert(room.clone(), rests_on);
     }
 
     /// Forgets a room; `Some` if the session was in it, with the row that it rested on.
     pub fn leave(&mut self, room: &RoomName) -> Option<Option<Subject>> {
-        self.rooms.remove(room).map(|membership| membership.rests_on)
+        self.rooms.remove(room)
     }
 
     pub fn rooms(&self) -> Vec<RoomName> {
         self.rooms.keys().cloned().collect()
     }
 
-    pub fn take_rooms(&mut self) -> impl Iterator<Item = (RoomName, Option<Subject>)> + use<> {
-        std::mem::take(&mut self.rooms).into_iter().map(|(room, membership)| (room, membership.rests_on))
+    pub fn take_rooms(&mut self) -> HashMap<RoomName, Option<Subject>> {
+        std::mem::take(&mut self.rooms)
     }
 }
 
@@ -160,6 +135,12 @@ pub fn refused_ack(refusal: &Refusal) -> Box<RawValue> {
     packet::raw(&Ack { ok: false, error: refusal })
 }
 
+/// An event's name as it is shown: a client may have made it up, at any length.
+pub fn bounded_name(event: &str) -> &str {
+    let end = event.char_indices().nth(128).map_or(event.len(), |(end, _)| end);
+    &event[..end]
+}
+
 /// The `error` event: `{message, code, event, …}`, with the room where one was lost.
 pub fn error_packet(refusal: &Refusal, event: &str, room: Option<&RoomName>) -> EventPacket {
     #[derive(Serialize)]
@@ -170,9 +151,7 @@ pub fn error_packet(refusal: &Refusal, event: &str, room: Option<&RoomName>) -> 
         #[serde(skip_serializing_if = "Option::is_none")]
         room: Option<&'a str>,
     }
-    // An unknown event's name comes back, but not at any length.
-    let end = event.char_indices().nth(128).map_or(event.len(), |(end, _)| end);
-    let payload = Payload { refusal, event: &event[..end], room: room.map(RoomName::as_str) };
+    let payload = Payload { refusal, event: bounded_name(event), room: room.map(RoomName::as_str) };
     EventPacket::of("error", &payload)
 }
 
@@ -191,7 +170,7 @@ mod tests {
     fn rooms_are_bounded_and_joining_twice_changes_nothing() {
         let facts = UserFacts { id: UserId::parse("u").unwrap(), staff: vec![] };
         let mut session = SessionState::new(Identity::User(Arc::new(facts)), 2);
-        session.enter_own_room();
+        session.enter_own_room(room("user:u"));
         session.enter(&room("tab:c00000001"), None).unwrap();
         session.enter(&room("tab:c00000002"), None).unwrap();
         session.enter(&room("tab:c00000002"), None).unwrap();
@@ -200,17 +179,6 @@ mod tests {
         assert!(session.leave(&room("tab:c00000001")).is_some());
         session.enter(&room("tab:c00000003"), None).unwrap();
         assert!(session.leave(&room("tab:c00000001")).is_none());
-    }
-
-    #[test]
-    fn a_room_is_read_from_where_the_session_entered_it() {
-        let mut session = SessionState::new(Identity::System, 2);
-        session.enter(&room("tab:c00000001"), None).unwrap();
-        assert!(session.starts(5).is_empty(), "it is not in yet");
-        session.entered(&room("tab:c00000001"), 7);
-        session.entered(&room("tab:c00000001"), 9);
-        assert_eq!(session.starts(5), [(room("tab:c00000001"), 7)]);
-        assert_eq!(session.starts(8), [(room("tab:c00000001"), 8)]);
     }
 
     #[test]

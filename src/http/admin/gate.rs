@@ -1,4 +1,5 @@
-//! Lets operators in: the token as Bearer, or as the password of Basic with any user name.
+//! Lets operators in: the token as Bearer, or as the password of Basic with any user name. The token is
+//! `ADMIN_TOKEN`, or a biscuit that the policy allows it.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -10,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::access::NotAdministrator;
+use crate::actors::session::is_operator;
 use crate::http::HttpState;
 use crate::socket::SocketServer;
 use crate::socket::handover::peer_of;
@@ -18,7 +20,7 @@ pub async fn admit<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if let Some(refusal) = refusal(request.request()) {
+    if let Some(refusal) = refusal(request.request()).await {
         return Ok(request.into_response(refusal).map_into_right_body());
     }
     let mut answer = next.call(request).await?;
@@ -26,7 +28,7 @@ pub async fn admit<B: MessageBody>(
     Ok(answer.map_into_left_body())
 }
 
-fn refusal(request: &HttpRequest) -> Option<HttpResponse> {
+async fn refusal(request: &HttpRequest) -> Option<HttpResponse> {
     // A browser sends a password that it knows with other pages' requests as well.
     if !is_our_own_page(request) {
         return Some(HttpResponse::Forbidden().json(json!({ "error": "Origin not allowed" })));
@@ -34,7 +36,12 @@ fn refusal(request: &HttpRequest) -> Option<HttpResponse> {
     let state = request.app_data::<web::Data<HttpState>>()?;
     let server = request.app_data::<web::Data<SocketServer>>()?;
     let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
-    let refused = state.admin.check(token(request).as_deref(), peer).err()?;
+    let token = token(request);
+    let by_policy = match token.as_deref() {
+        Some(token) => is_operator(&state.tokens, &state.services, token).await,
+        None => false,
+    };
+    let refused = state.admin.check_either(token.as_deref(), peer, by_policy).err()?;
     state.services.metrics.admin_refused(refused.cause());
     if refused != NotAdministrator::Missing {
         tracing::warn!(cause = refused.cause(), peer = peer.map(tracing::field::display), "an operator was refused");

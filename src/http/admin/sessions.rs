@@ -11,7 +11,7 @@ use super::{HttpState, not_found};
 use crate::actors::insight::SessionRecord;
 use crate::actors::messages::{InspectSession, SessionView};
 use crate::actors::session::SessionServices;
-use crate::domain::{Identity, RoomName};
+use crate::domain::{Cuid, Identity, RoomName, StaffRole, UserFacts};
 
 /// A session that waits for the database does not answer; what is known without it is shown then.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -67,12 +67,19 @@ fn rooms(services: &SessionServices, record: &SessionRecord, view: Option<&Sessi
 }
 
 fn identity(identity: &Identity) -> Value {
-    match identity.user() {
-        Some(user) => json!({
-            "kind": "user",
-            "id": user.id.as_str(),
-            "staff": user.staff.iter().map(|(venue, role)| json!({ "venueId": venue.as_str(), "role": role.as_str() })).collect::<Vec<_>>(),
+    let staff = |user: &UserFacts| -> Vec<Value> {
+        let role = |(venue, role): &(Cuid, StaffRole)| json!({ "venueId": venue.as_str(), "role": role.as_str() });
+        user.staff.iter().map(role).collect()
+    };
+    match identity {
+        Identity::System => json!({ "kind": "service", "id": identity.label() }),
+        Identity::User(user) => json!({ "kind": "user", "id": user.id.as_str(), "staff": staff(user) }),
+        Identity::Bearer(bearer) => json!({
+            "kind": "biscuit",
+            "id": identity.label(),
+            "backend": bearer.warrant.is_backend,
+            "user": bearer.user.as_ref().map(|user| user.id.as_str()),
+            "staff": bearer.user.as_deref().map(staff),
         }),
-        None => json!({ "kind": "service", "id": identity.label() }),
     }
 }

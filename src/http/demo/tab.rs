@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Demo, Failure};
-use crate::access::policy;
-use crate::domain::{Cuid, Refusal};
+use crate::access::policy::{self, Place};
+use crate::domain::{Cuid, Refusal, RoomName};
 use crate::store::{SheetItem, TabSheet};
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ impl Demo {
         let identity = self.identify(request).await?;
         let tab = Cuid::parse(tab).ok_or(Refusal::invalid("tab"))?;
         let facts = self.services.store.find_tab(&tab).await?;
-        policy::enter_tab(&identity, facts.as_ref())?;
+        self.check_room(&identity, &RoomName::tab(&tab), Place::of_tab(facts.as_ref()))?;
         let sheet = self.services.store.tab_sheet(&tab).await?.ok_or(policy::TAB_DENIED)?;
         Ok(sheet_json(&sheet))
     }

@@ -75,6 +75,7 @@ impl AdminUi {
         if auth.session_id.as_deref().is_some_and(|pass| self.passes.holds(pass)) {
             return Ok(());
         }
+        // No biscuits: the UI stays connected, and comes back with its pass, whatever becomes of the token.
         self.access.check(auth.password.as_deref(), link.peer).map_err(|refused| {
             self.services.metrics.admin_refused(refused.cause());
             tracing::warn!(

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use diesel::upsert::excluded;
 
-use super::{Append, Committed, PublishName, RoomIds, Write, Written, from_db, now_ms, to_db};
+use super::{Append, Committed, ItemChange, PublishName, RoomIds, Write, Written, from_db, now_ms, to_db};
 use crate::domain::{PidKey, Position, RoomName};
 use crate::schema::{log_events, log_head, log_publishes, session_rooms};
 use crate::store::queries;
@@ -41,6 +41,7 @@ impl Transaction<'_> {
             Write::Append(append) => self.append(append),
             Write::Enter { session, room, since } => self.enter(session, room, *since),
             Write::Leave { session, room } => self.leave(session, room),
+            Write::Look => Ok(Written::Noted),
             Write::Seen { session, own_room } => self.seen(session, own_room.as_ref()),
         }
     }
@@ -52,9 +53,9 @@ impl Transaction<'_> {
             return Ok(earlier);
         }
         if let Some(change) = &append.change
-            && !queries::set_kitchen_status(self.connection, &change.item, change.status)?
+            && let Some(unchanged) = self.change(change)
         {
-            return Ok(Written::Unchanged);
+            return Ok(unchanged);
         }
         if append.kept {
             self.head += 1;
@@ -63,9 +64,25 @@ impl Transaction<'_> {
             }
         }
         if let Some(name) = &append.name {
-            self.remember(name)?;
+            self.remember(name, append.kept)?;
         }
         Ok(if append.kept { Written::Placed(self.head) } else { Written::NotKept })
+    }
+
+    /// `None` where the change is made. In a savepoint, so that one that the application's database refuses
+    /// (a trigger may) does not take the batch with it.
+    fn change(&mut self, change: &ItemChange) -> Option<Written> {
+        let changed = self
+            .connection
+            .transaction(|connection| queries::set_kitchen_status(connection, &change.item, change.status));
+        match changed {
+            Ok(true) => None,
+            Ok(false) => Some(Written::Unchanged),
+            Err(error) => {
+                tracing::warn!(%error, item = %change.item, "the database refused the change of an item");
+                Some(Written::Failed)
+            }
+        }
     }
 
     fn place(&mut self, append: &Append, room: &RoomName) -> QueryResult<()> {
@@ -84,25 +101,25 @@ impl Transaction<'_> {
     }
 
     fn earlier(&mut self, name: &PublishName) -> QueryResult<Option<Written>> {
-        let found: Option<(Vec<u8>, i64)> = log_publishes::table
+        let found: Option<(Vec<u8>, i64, bool)> = log_publishes::table
             .filter(log_publishes::publisher.eq(&*name.publisher).and(log_publishes::publish_id.eq(&*name.id)))
-            .select((log_publishes::digest, log_publishes::position))
+            .select((log_publishes::digest, log_publishes::position, log_publishes::kept))
             .first(self.connection)
             .optional()?;
-        Ok(found.map(
-            |(digest, position)| {
-                if digest == name.digest { Written::Repeated(from_db(position)) } else { Written::Contradicted }
-            },
-        ))
+        Ok(found.map(|(digest, position, kept)| {
+            let same = digest == name.digest;
+            if same { Written::Repeated { position: from_db(position), kept } } else { Written::Contradicted }
+        }))
     }
 
-    fn remember(&mut self, name: &PublishName) -> QueryResult<()> {
+    fn remember(&mut self, name: &PublishName, kept: bool) -> QueryResult<()> {
         diesel::insert_into(log_publishes::table)
             .values((
                 log_publishes::publisher.eq(&*name.publisher),
                 log_publishes::publish_id.eq(&*name.id),
                 log_publishes::digest.eq(&name.digest[..]),
                 log_publishes::position.eq(to_db(self.head)),
+                log_publishes::kept.eq(kept),
                 log_publishes::stored_at.eq(self.now_ms),
             ))
             .execute(self.connection)?;
@@ -110,6 +127,10 @@ impl Transaction<'_> {
     }
 
     fn enter(&mut self, session: &PidKey, room: &RoomName, since: Option<Position>) -> QueryResult<Written> {
+        if since.is_some() {
+            // A place of its own: an offset from here on says that the replay was had.
+            self.head += 1;
+        }
         let row = (
             session_rooms::session.eq(session.to_string()),
             session_rooms::room.eq(room.as_str()),
@@ -130,7 +151,7 @@ impl Transaction<'_> {
         } else {
             insert.on_conflict_do_nothing().execute(self.connection)?;
         }
-        Ok(Written::Noted)
+        Ok(if since.is_some() { Written::Placed(self.head) } else { Written::Noted })
     }
 
     fn leave(&mut self, session: &PidKey, room: &RoomName) -> QueryResult<Written> {

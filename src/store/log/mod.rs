@@ -36,6 +36,8 @@ pub enum Write {
         session: PidKey,
         room: RoomName,
     },
+    /// Nothing; the batch tells where the log stands.
+    Look,
     /// A session is still there. One that lives for long has its own room noted too, so that a
     /// session without any row is known to have begun not long ago.
     Seen {
@@ -76,14 +78,16 @@ pub struct ItemChange {
 /// What became of a [`Write`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// The event has this position.
+    /// The event, or the entry that asks for a replay, has this position.
     Placed(Position),
     /// The event is not kept, as it was asked for.
     NotKept,
-    /// The same publish was written before: at this position.
-    Repeated(Position),
+    /// The same publish was written before: at this position, if its event was kept.
+    Repeated { position: Position, kept: bool },
     /// Another publish has the same name.
     Contradicted,
+    /// The application's database refused the change; the rest of the batch stands.
+    Failed,
     /// The item has that state already.
     Unchanged,
     /// A session's row stands as asked.

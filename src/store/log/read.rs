@@ -14,7 +14,7 @@ pub fn resume(connection: &mut SqliteConnection, limit: usize) -> QueryResult<(L
     connection.transaction(|connection| Ok((info(connection)?, newest(connection, limit)?)))
 }
 
-fn info(connection: &mut SqliteConnection) -> QueryResult<LogInfo> {
+pub fn info(connection: &mut SqliteConnection) -> QueryResult<LogInfo> {
     let (log, head, pid_secret): (i64, i64, Vec<u8>) =
         log_head::table.select((log_head::log, log_head::head, log_head::pid_secret)).first(connection)?;
     let pid_secret = pid_secret.try_into().map_err(|_| diesel::result::Error::NotFound)?;

@@ -30,9 +30,14 @@ impl Pending {
     /// # Panics
     /// Where the operation failed.
     pub fn done(self) -> Value {
-        let answer = self.0.recv_timeout(Duration::from_mins(3)).expect("the driver answers");
+        let answer = self.outcome();
         assert_eq!(answer["ok"], true, "{answer}");
         answer
+    }
+
+    /// The answer, whether the operation failed or not.
+    pub fn outcome(self) -> Value {
+        self.0.recv_timeout(Duration::from_mins(3)).expect("the driver answers")
     }
 }
 
@@ -40,6 +45,11 @@ impl Driver {
     /// socket.io-client on Node.
     pub fn node() -> Self {
         Self::start(Command::new("node").arg(folder().join("driver.mjs")))
+    }
+
+    /// The same, by a command that runs `node` elsewhere.
+    pub fn node_by(mut node: Command) -> Self {
+        Self::start(node.arg(folder().join("driver.mjs")))
     }
 
     /// python-socketio.
@@ -50,6 +60,11 @@ impl Driver {
     /// Chromium.
     pub fn browser() -> Self {
         Self::start(Command::new("node").arg(folder().join("browser.mjs")))
+    }
+
+    /// No clients: the libraries that mint session tokens.
+    pub fn minter() -> Self {
+        Self::start(Command::new("node").arg(folder().join("mint.mjs")))
     }
 
     /// `SocketEmitter` of `clients/`.

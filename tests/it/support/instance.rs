@@ -6,9 +6,9 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
+use diesel::{Connection, RunQueryDsl};
 use expeditor::App;
 use expeditor::app::Inside;
 use expeditor::config::Config;
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::people::{SERVER_SECRET, USER_SECRET};
 use super::wait::eventually;
 
-pub const RESTAURANTS: &str = include_str!("../../fixtures/restaurants.sql");
+pub const SAMPLE: &str = include_str!("../../../fixtures/sample.sql");
 
 pub struct Instance {
     pub address: SocketAddr,
@@ -46,7 +46,7 @@ impl Instance {
         let database = folder.path().join("expeditor.db");
         let config = config(&database, variables);
         migrations::run(&config.database).unwrap();
-        connect(&database).batch_execute(RESTAURANTS).unwrap();
+        connect(&database).batch_execute(SAMPLE).unwrap();
         let (ready, started) = mpsc::channel();
         let (stop, stopping) = oneshot::channel();
         let running = std::thread::spawn(move || {
@@ -89,6 +89,15 @@ impl Instance {
         (status, serde_json::from_str(&body).unwrap())
     }
 
+    /// The status and answer of a `POST` with this token as Bearer.
+    pub fn post_json(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let request = agent.post(format!("{}{path}", self.url())).header("authorization", format!("Bearer {token}"));
+        let mut response = request.send(body.to_string()).unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str(&text).unwrap())
+    }
+
     /// The value of a counter's line, such as `socket_events_total{event="broadcast",status="success"}`.
     pub fn metric(&self, line: &str) -> u64 {
         let text = self.services().metrics.render();
@@ -107,11 +116,27 @@ impl Instance {
         eventually("its end", || self.running.as_ref().is_none_or(JoinHandle::is_finished).then_some(()));
     }
 
-    fn halt(&mut self) {
+    /// Begins the stop, as a signal does; the end is waited for on dropping.
+    pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             // It may have stopped by itself.
             stop.send(()).ok();
         }
+    }
+
+    /// Rows of the log.
+    pub fn stored_events(&self) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            count: i64,
+        }
+        let query = diesel::sql_query("SELECT count(*) AS count FROM log_events");
+        query.get_result::<Count>(&mut connect(&self.database)).unwrap().count
+    }
+
+    fn halt(&mut self) {
+        self.stop();
         if let Some(running) = self.running.take() {
             let outcome = running.join();
             if !std::thread::panicking() {

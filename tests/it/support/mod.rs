@@ -1,9 +1,15 @@
 //! What the tests stand on: an instance, stock clients, tokens, and waiting for conditions.
 
+pub mod biscuits;
 pub mod client;
+pub mod house;
 pub mod instance;
+pub mod network;
 pub mod people;
+pub mod poller;
 pub mod program;
+pub mod proxy;
+pub mod stock;
 pub mod wait;
 
 pub use client::{Driver, client_library, event_args};

@@ -81,7 +81,7 @@ export interface Room {
 }
 
 export interface Session extends Connection {
-  identity: { kind: string; id: string; staff?: { venueId: string; role: string }[] } | null;
+  identity: { kind: string; id: string; staff?: { venueId: string; role: string }[] | null } | null;
   tokenExpiresAt: string | null;
   recovered: boolean;
   rooms: { name: string; since: string | null; from: string | null }[];

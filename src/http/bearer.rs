@@ -1,0 +1,32 @@
+//! Who makes a request of a backend: `Authorization: Bearer`, with the backend's secret or a biscuit.
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+
+use super::HttpState;
+use crate::actors::session::{NotIdentified, identify as identify_token};
+use crate::domain::Identity;
+
+/// # Errors
+/// The answer: 401 to one who is nobody here, 503 where that cannot be told now.
+pub async fn identify(state: &HttpState, request: &HttpRequest) -> Result<Identity, HttpResponse> {
+    let unauthorized = || HttpResponse::Unauthorized().json(json!({ "error": "Unauthorized" }));
+    let refuse = |cause: &'static str| {
+        tracing::info!(cause, path = request.path(), "a request was refused");
+        unauthorized()
+    };
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(unauthorized)?;
+    let identified = identify_token(&state.tokens, &state.services.store, token).await;
+    match identified {
+        Err(NotIdentified::Store(error)) => {
+            tracing::warn!(%error, "a request was not answered");
+            Err(HttpResponse::ServiceUnavailable().json(json!({ "error": "The database did not answer" })))
+        }
+        Err(NotIdentified::Token(refusal)) => Err(refuse(refusal.cause())),
+        // A user's token is for a user's client.
+        Ok((Identity::User(_), _)) | Err(NotIdentified::User) => Err(refuse("user")),
+        Ok((identity, _)) => Ok(identity),
+    }
+}

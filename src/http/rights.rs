@@ -1,0 +1,53 @@
+//! `POST /api/rights {userId}`: the backend has changed a user's rows, and does not want to wait until
+//! that is seen.
+
+use std::time::SystemTime;
+
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{HttpState, bearer};
+use crate::access::policy::{Operation, Question};
+use crate::actors::messages::ReadRights;
+use crate::domain::{ErrorCode, Refusal, UserId};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    user_id: String,
+}
+
+/// 200 once the user's sessions have been told; 400, 401, 403, 503.
+pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+    let identity = match bearer::identify(&state, &request).await {
+        Ok(identity) => identity,
+        Err(refused) => return refused,
+    };
+    let services = &state.services;
+    if services.policy.decide(&identity, &Question::anywhere(Operation::Rights), SystemTime::now()).is_err() {
+        tracing::info!(user = identity.label(), "may not have rights read again");
+        return refused(HttpResponse::Forbidden(), Refusal::forbidden("Not authorized"));
+    }
+    let body = serde_json::from_slice(&body).ok();
+    let Some(user) = body.and_then(|body: Body| UserId::parse(&body.user_id)) else {
+        return refused(HttpResponse::BadRequest(), Refusal::invalid("userId"));
+    };
+    match services.rights.send(ReadRights { user }).await {
+        Ok(Ok(())) => HttpResponse::Ok().json(json!({ "ok": true })),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the store failed");
+            unavailable()
+        }
+        Err(_) => unavailable(),
+    }
+}
+
+fn refused(mut response: HttpResponseBuilder, refusal: Refusal) -> HttpResponse {
+    response.json(json!({ "ok": false, "error": refusal }))
+}
+
+fn unavailable() -> HttpResponse {
+    let refusal = Refusal::new(ErrorCode::Unavailable, "The database did not answer");
+    refused(HttpResponse::ServiceUnavailable(), refusal)
+}
