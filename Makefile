@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients client-library chromium network bench bench-curves bench-artillery bench-pieces bench-peers redis schema
+.PHONY: help run test lint web clients client-library chromium promtool network bench bench-curves bench-artillery bench-pieces bench-peers redis schema screenshot
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -11,7 +11,7 @@ help: ## What can be made
 run: web ## The demo restaurant, on the embedded database
 	cargo run --release -- serve --demo
 
-test: web clients client-library chromium network ## Every test
+test: web clients client-library chromium promtool network ## Every test
 	cd web && npm run --silent check && npm test --silent
 	cd clients && npm run --silent check && npm test --silent
 ifeq ($(NEXTEST),yes)
@@ -54,6 +54,9 @@ clients/node_modules/.stamp: clients/package-lock.json
 chromium:
 	@command -v chromium >/dev/null || { echo "installing Chromium"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; }
 
+promtool:
+	@command -v promtool >/dev/null || { echo "installing promtool"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends prometheus; }
+
 network: # For the tests that cut a network; without root they use a proxy
 	@command -v ip >/dev/null || { echo "installing iproute2"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq iproute2; }
 
@@ -95,6 +98,9 @@ bench/%/node_modules/.stamp: bench/%/package-lock.json
 
 redis:
 	@command -v redis-server >/dev/null || { echo "installing Redis"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq redis-server; }
+
+screenshot: web clients chromium ## docs/admin.png: the operator's page with 2,000 sessions in 200 rooms
+	SCREENSHOT=$(CURDIR)/docs/admin.png cargo test --test it two_thousand_sessions_in_two_hundred -- --ignored
 
 schema: ## src/schema.rs from the migrations; needs diesel_cli with its sqlite feature
 	rm -f target/schema.db

@@ -17,10 +17,13 @@ use actix_web::dev::AppConfig;
 use actix_web::web;
 use anyhow::{Context, anyhow};
 use socket2::{Domain, Socket, Type};
+use tokio::sync::Notify;
 
-use crate::access::{Pids, Policy, RateLimit, Tokens};
+use crate::access::{AdminAccess, Pids, Policy, RateLimit, Tokens};
+use crate::actors::insight::Census;
 use crate::actors::messages::AudienceStarted;
 use crate::actors::sequencer::LogView;
+use crate::actors::session::Sampler;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
 use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
 use crate::config::{Config, DatabaseConfig};
@@ -77,6 +80,7 @@ struct House {
     services: Arc<SessionServices>,
     socket: Arc<SocketServer>,
     tokens: Arc<Tokens>,
+    admin: Arc<AdminAccess>,
 }
 
 impl App {
@@ -130,18 +134,27 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let directory = Arc::new(Directory::default());
         let house = self.house.clone();
-        let server = self.serve(draining.clone(), directory.clone())?;
+        let stopped_inside = Arc::new(Notify::new());
+        let server = self.serve(draining.clone(), directory.clone(), stopped_inside.clone())?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
         tracing::info!(%address, workers, "listening");
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = stopped_inside.notified() => {}
+        }
         let inside = Inside(house);
         shutdown::drain(&directory, inside.services(), &draining, drain).await;
         handle.stop(false).await;
         running.await?.map_err(Into::into)
     }
 
-    fn serve(self, draining: Arc<AtomicBool>, directory: Arc<Directory>) -> anyhow::Result<actix_server::Server> {
+    fn serve(
+        self,
+        draining: Arc<AtomicBool>,
+        directory: Arc<Directory>,
+        stop: Arc<Notify>,
+    ) -> anyhow::Result<actix_server::Server> {
         let Self { config, store, policy, log, listener, demo, room_idle, house } = self;
         let workers = config.server.workers;
         let next_worker = Arc::new(AtomicUsize::new(0));
@@ -157,6 +170,8 @@ impl App {
                 tokens: house.tokens.clone(),
                 draining: draining.clone(),
                 max_payload: config.socket.max_payload,
+                admin: house.admin.clone(),
+                stop: stop.clone(),
             };
             serve_worker(&config, state, &house.socket, demo)
         };
@@ -182,45 +197,53 @@ impl House {
         let metrics = Arc::new(Metrics::new());
         let tokens = Arc::new(Tokens::new(&config.auth));
         let view = Arc::new(LogView::new(&log.log));
-        let sequencer = Sequencer::start(store.clone(), view.clone(), log.newest.clone(), metrics.clone());
+        let census = Arc::new(Census::default());
+        let newest = log.newest.clone();
+        let sequencer = Sequencer::start(store.clone(), view.clone(), newest, metrics.clone(), census.clone());
         let services = Arc::new(SessionServices {
-            registry: Registry::start(sequencer.clone(), room_idle, metrics.clone()),
+            registry: Registry::start(sequencer.clone(), room_idle, metrics.clone(), census.clone()),
             sequencer,
             view,
             pids: Pids::new(&log.log.pid_secret),
             log_limits: config.log.clone(),
             slow_patience: config.socket.slow_patience,
-            rights: RightsMonitor::start(store.clone()),
+            rights: RightsMonitor::start(store.clone(), census.rights.clone()),
             revocations: RevocationMonitor::start(store.clone()),
             policy: policy.clone(),
             store: store.clone(),
             rate_limit: RateLimit::new(&config.limits),
             metrics,
             directory: directory.clone(),
+            census,
             max_rooms: config.limits.max_rooms_per_session,
             publish_ids: PublishIds::default(),
         });
-        let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone());
-        keep_up(services.clone());
-        Self { services, socket: Arc::new(socket), tokens }
+        let admin = Arc::new(AdminAccess::new(&config.admin));
+        let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone(), admin.clone());
+        keep_up(services.clone(), admin.clone());
+        Self { services, socket: Arc::new(socket), tokens, admin }
     }
 
     /// Starts what each worker thread has of its own.
     fn settle_worker(&self, index: usize) {
-        let audience = Audience::start(self.services.view.log, self.services.metrics.deliveries.clone());
+        let SessionServices { view, metrics, census, .. } = &*self.services;
+        let audience = Audience::start(index, view.log, metrics.clone(), census.clone());
         self.services.registry.do_send(AudienceStarted { index, audience: audience.clone() });
         Worker { arbiter: Arbiter::current(), audience, index }.settle();
     }
 }
 
 /// Sweeps what grows with use, for as long as the thread lives.
-fn keep_up(services: Arc<SessionServices>) {
+fn keep_up(services: Arc<SessionServices>, admin: Arc<AdminAccess>) {
     actix_rt::spawn(async move {
+        let mut sampler = Sampler::default();
         let mut ticks = actix_rt::time::interval(UPKEEP);
         loop {
             ticks.tick().await;
             services.metrics.run_upkeep();
             services.rate_limit.forget_idle();
+            admin.forget_idle();
+            sampler.sample(&services);
         }
     });
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub use auth::AuthConfig;
 use ipnet::IpNet;
+use secrecy::SecretString;
 use variables::{Variables, parse_network, parse_origin};
 
 /// Everything that the environment says.
@@ -27,6 +28,13 @@ pub struct Config {
     pub log: LogConfig,
     pub limits: LimitsConfig,
     pub telemetry: TelemetryConfig,
+    pub admin: AdminConfig,
+}
+
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// Opens `/admin`; without it nothing here does.
+    pub token: Option<SecretString>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +136,7 @@ impl Config {
             log: LogConfig::read(&env)?,
             limits: LimitsConfig::read(&env)?,
             telemetry: TelemetryConfig::read(&env, production)?,
+            admin: AdminConfig::read(&env, production)?,
         })
     }
 }
@@ -167,6 +176,22 @@ impl SocketConfig {
                 "bytes from 65536 to 1000000000",
             )?,
         })
+    }
+}
+
+impl AdminConfig {
+    const MIN_TOKEN_BYTES: usize = 16;
+
+    fn read(env: &Variables<'_>, production: bool) -> Result<Self, ConfigError> {
+        let token = env.get("ADMIN_TOKEN");
+        match token.as_ref().map(String::len).filter(|bytes| production && *bytes < Self::MIN_TOKEN_BYTES) {
+            Some(bytes) => Err(ConfigError {
+                variable: "ADMIN_TOKEN",
+                fault: format!("only {bytes} bytes long"),
+                takes: "a secret of at least 16 bytes when NODE_ENV is production",
+            }),
+            None => Ok(Self { token: token.map(SecretString::from) }),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ if (process.argv.includes('--tests')) {
   rmSync('dist-tests', { recursive: true, force: true });
   await build({
     ...shared,
-    entryPoints: ['src/shared/tickets.test.ts', 'src/kitchen/display.test.ts', 'src/guest/tab.test.ts'],
+    entryPoints: ['src/shared/tickets.test.ts', 'src/kitchen/display.test.ts', 'src/guest/tab.test.ts', 'src/admin/problems.test.ts'],
     outdir: 'dist-tests',
     entryNames: '[name]',
     outExtension: { '.js': '.mjs' },
@@ -28,5 +28,15 @@ if (process.argv.includes('--tests')) {
     target: 'es2022',
     minify: true,
   });
+  // Apart from the demo's pages: it is served to operators alone.
+  await build({
+    ...shared,
+    entryPoints: ['src/admin/admin.tsx'],
+    outdir: 'dist/admin',
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+  });
+  cpSync('src/admin/admin.html', 'dist/admin/admin.html');
   for (const page of pages) cpSync(`src/${page}/${page}.html`, `dist/${page}.html`);
 }

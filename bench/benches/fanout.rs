@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, Context, Handler, Recipient, System};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use expeditor::actors::Audience;
+use expeditor::actors::insight::Post;
 use expeditor::actors::logged::Logged;
 use expeditor::actors::messages::{AddMember, Begin, Closing, Deliver, FellBehind, Outlet, OutletDrained, Reply};
 use expeditor::domain::{EventPacket, LogId, RoomName};
-use metrics::Counter;
+use expeditor::telemetry::Metrics;
 use serde_json::value::RawValue;
 
 const MEMBERS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -55,13 +56,14 @@ impl Handler<FellBehind> for Sessions {
     }
 }
 
-fn join(audience: &Addr<Audience>, sessions: &Addr<Sessions>, members: usize, delivered: &Arc<AtomicUsize>) {
+fn join(audience: &Post<Audience>, sessions: &Addr<Sessions>, members: usize, delivered: &Arc<AtomicUsize>) {
     for key in 0..members {
         audience.do_send(AddMember {
             room: room(),
             key: key as u64,
             outlet: Arc::new(Counting(delivered.clone())),
             session: sessions.clone().recipient(),
+            probe: Arc::default(),
             begin: Begin::Now,
             at: 0,
             reply: Reply::default(),
@@ -71,7 +73,7 @@ fn join(audience: &Addr<Audience>, sessions: &Addr<Sessions>, members: usize, de
 }
 
 /// Encoded, as it comes from the sequencer; the clock begins before that.
-async fn deliver(audience: &Addr<Audience>, position: u64, delivered: &AtomicUsize, members: usize) -> Duration {
+async fn deliver(audience: &Post<Audience>, position: u64, delivered: &AtomicUsize, members: usize) -> Duration {
     delivered.store(0, Ordering::Relaxed);
     let began = Instant::now();
     let event = Logged::placed([room()].into(), "kitchen:new-order", ORDER, LogId(1), position);
@@ -87,8 +89,9 @@ fn fan_out(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fan-out");
     for members in MEMBERS {
         let delivered = Arc::new(AtomicUsize::new(0));
-        let (audience, sessions) =
-            system.block_on(async { (Audience::start(LogId(1), Counter::noop()), Sessions.start()) });
+        let (audience, sessions) = system.block_on(async {
+            (Audience::start(0, LogId(1), Arc::new(Metrics::new()), Arc::default()), Sessions.start())
+        });
         join(&audience, &sessions, members, &delivered);
         group.throughput(Throughput::Elements(members as u64));
         group.bench_function(BenchmarkId::from_parameter(members), |bencher| {

@@ -4,17 +4,23 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::prelude::*;
 use indexmap::IndexMap;
-use metrics::Counter;
 
+use super::insight::{AudienceRecord, Census, Journal, Post, Probe};
 use super::logged::Logged;
 use super::messages::{
-    AddMember, Deliver, EnteredAt, FindMembers, GoLive, GoneLive, Hold, Outlet, Placed, RemoveMember, Reply, SessionKey,
+    AddMember, Deliver, EnteredAt, FindMembers, GoLive, GoneLive, Hold, InspectMembers, InspectSeat, MemberView,
+    Outlet, Placed, RemoveMember, Reply, SessionKey,
 };
 use super::seat::Seat;
-use crate::domain::{LogId, RoomName};
+use crate::domain::{LogId, Position, RoomName};
+use crate::telemetry::Metrics;
+
+/// One event in so many has its time put into the metrics, which cost more than the way does.
+const SAMPLED: u64 = 16;
 
 type Members = IndexMap<SessionKey, Rc<Seat>>;
 
@@ -23,15 +29,35 @@ pub struct Audience {
     /// Those of `rooms`, by session.
     seats: HashMap<SessionKey, Rc<Seat>>,
     log: LogId,
-    deliveries: Counter,
+    metrics: Arc<Metrics>,
+    index: usize,
+    probe: Arc<Probe>,
+    journal: Arc<Journal>,
+    census: Arc<Census>,
 }
 
 impl Audience {
-    pub fn start(log: LogId, deliveries: Counter) -> Addr<Self> {
-        Self::create(|_| Self { rooms: HashMap::new(), seats: HashMap::new(), log, deliveries })
+    /// To be called on the worker thread that has this index.
+    pub fn start(index: usize, log: LogId, metrics: Arc<Metrics>, census: Arc<Census>) -> Post<Self> {
+        let (probe, journal) = (Arc::<Probe>::default(), Arc::<Journal>::default());
+        let (rooms, seats) = (HashMap::new(), HashMap::new());
+        let audience = Self {
+            rooms,
+            seats,
+            log,
+            metrics,
+            index,
+            probe: probe.clone(),
+            journal: journal.clone(),
+            census: census.clone(),
+        };
+        let audience = Post::new(Self::create(|_| audience), probe);
+        census.list_audience(AudienceRecord { index, audience: audience.clone(), journal });
+        audience
     }
 
-    fn deliver(&self, event: &std::sync::Arc<Logged>) {
+    fn deliver(&self, event: &Arc<Logged>) {
+        let turn = self.journal.next_turn();
         let delivered = match event.rooms() {
             [room] => self.rooms.get(room).map_or(0, |members| {
                 members.values().for_each(|seat| seat.take(event, self.log));
@@ -44,7 +70,15 @@ impl Audience {
                 members.len()
             }
         };
-        self.deliveries.increment(delivered as u64);
+        self.metrics.deliveries.increment(delivered as u64);
+        self.census.count_deliveries(delivered);
+        if let Some(way) = event.way() {
+            let took = way.hand_over(self.index, turn, delivered);
+            self.census.latency.record(took);
+            if turn.is_multiple_of(SAMPLED) {
+                self.metrics.delivery.record(took.as_secs_f64());
+            }
+        }
     }
 }
 
@@ -65,6 +99,7 @@ impl Handler<Deliver> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: Deliver, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         self.deliver(&message.event);
     }
 }
@@ -73,6 +108,7 @@ impl Handler<Placed> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: Placed, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         let Some(position) = message.event.position() else { return };
         let members = message.event.rooms().iter().filter_map(|room| self.rooms.get(room));
         members.flat_map(IndexMap::values).for_each(|seat| seat.note_placed(position));
@@ -83,13 +119,18 @@ impl Handler<AddMember> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: AddMember, _: &mut Self::Context) {
-        let AddMember { room, key, outlet, session, begin, at, reply, entered } = message;
+        let _handling = self.probe.handling();
+        let AddMember { room, key, outlet, session, probe, begin, at, reply, entered } = message;
         // The reply first: the room's events follow it.
         answer(&*outlet, &reply);
-        let seat = self.seats.entry(key).or_insert_with(|| Rc::new(Seat::new(outlet, session)));
+        let journal = &self.journal;
+        let new_seat = || Rc::new(Seat::new(key, outlet, session, probe, journal.clone()));
+        let seat = self.seats.entry(key).or_insert_with(new_seat);
         let live_through = seat.live_through();
         seat.enter(&room, at, begin);
-        self.rooms.entry(room).or_default().insert(key, seat.clone());
+        if self.rooms.entry(room.clone()).or_default().insert(key, seat.clone()).is_none() {
+            self.journal.entered(room, key);
+        }
         if let Some(entered) = entered {
             // A session that has gone needs no word.
             entered.send(EnteredAt { at, held: true, live_through }).ok();
@@ -101,10 +142,14 @@ impl Handler<RemoveMember> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: RemoveMember, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         if let Some(members) = self.rooms.get_mut(&message.room) {
             let was_in = members.swap_remove(&message.key).is_some();
             if members.is_empty() {
                 self.rooms.remove(&message.room);
+            }
+            if was_in {
+                self.journal.left(&message.room, message.key);
             }
             if was_in && self.seats.get(&message.key).is_some_and(|seat| seat.leave(&message.room)) {
                 self.seats.remove(&message.key);
@@ -118,6 +163,7 @@ impl Handler<FindMembers> for Audience {
     type Result = Vec<SessionKey>;
 
     fn handle(&mut self, message: FindMembers, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
         self.rooms.get(&message.room).map(|members| members.keys().copied().collect()).unwrap_or_default()
     }
 }
@@ -126,6 +172,7 @@ impl Handler<Hold> for Audience {
     type Result = ();
 
     fn handle(&mut self, message: Hold, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         if let Some(seat) = self.seats.get(&message.key) {
             seat.hold();
         }
@@ -136,7 +183,27 @@ impl Handler<GoLive> for Audience {
     type Result = GoneLive;
 
     fn handle(&mut self, message: GoLive, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
         // A session in no room any more has nothing to wait for.
         self.seats.get(&message.key).map_or(GoneLive::Live, |seat| seat.go_live(message.through, self.log))
+    }
+}
+
+impl Handler<InspectSeat> for Audience {
+    type Result = Vec<(RoomName, Position)>;
+
+    fn handle(&mut self, message: InspectSeat, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
+        self.seats.get(&message.key).map(|seat| seat.rooms()).unwrap_or_default()
+    }
+}
+
+impl Handler<InspectMembers> for Audience {
+    type Result = Vec<MemberView>;
+
+    fn handle(&mut self, message: InspectMembers, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
+        let members = self.rooms.get(&message.room).into_iter().flatten();
+        members.map(|(key, seat)| MemberView { key: *key, flow: seat.flow(), last: seat.last() }).collect()
     }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::insight::Way;
 use crate::domain::{Event, EventPacket, LogId, Offset, Position, RoomName};
 
 /// An event that goes out. Encoded once where it has a position: its offset is the same for everyone.
-#[derive(Debug)]
 pub struct Logged {
     rooms: Arc<[RoomName]>,
     content: Content,
+    way: Option<Arc<Way>>,
 }
 
 #[derive(Debug)]
@@ -27,12 +28,23 @@ enum Content {
 impl Logged {
     pub fn placed(rooms: Arc<[RoomName]>, name: &str, payload: &str, log: LogId, position: Position) -> Self {
         let packet = EventPacket::with_offset(name, payload, &Offset::at(log, position).to_string());
-        Self { rooms, content: Content::Placed { position, packet } }
+        Self { rooms, content: Content::Placed { position, packet }, way: None }
     }
 
     /// `volatile` where it is not to be kept, rather than not stored yet.
     pub fn unplaced(rooms: Arc<[RoomName]>, event: Event, volatile: bool) -> Self {
-        Self { rooms, content: Content::Unplaced { event, volatile } }
+        Self { rooms, content: Content::Unplaced { event, volatile }, way: None }
+    }
+
+    /// With what is noted of it as it goes out.
+    #[must_use]
+    pub fn on(mut self, way: Arc<Way>) -> Self {
+        self.way = Some(way);
+        self
+    }
+
+    pub fn way(&self) -> Option<&Arc<Way>> {
+        self.way.as_ref()
     }
 
     pub fn is_volatile(&self) -> bool {
@@ -77,7 +89,6 @@ impl Logged {
 }
 
 /// What was read from the log.
-#[derive(Debug)]
 pub struct LogPage {
     /// In order; all of them have a position.
     pub events: Vec<Arc<Logged>>,

@@ -9,10 +9,11 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::ingress::IngressSlot;
+use super::insight::{Flow, Post, Probe};
 use super::logged::{LogPage, Logged};
 use super::publication::{Receipt, Settlement};
 use super::{Audience, Sequencer, Session};
-use crate::domain::{Cuid, ErrorCode, EventPacket, PidKey, Position, Refusal, RevocationId, RoomName};
+use crate::domain::{Cuid, ErrorCode, EventPacket, Identity, PidKey, Position, Refusal, RevocationId, RoomName};
 use crate::domain::{TabFacts, TableFacts, UserFacts, UserId};
 use crate::store::StoreError;
 use crate::store::log::{Append, Write};
@@ -48,6 +49,18 @@ pub trait Outlet: Send + Sync {
     fn ended(&self);
     /// `websocket` or `polling`.
     fn transport(&self) -> &'static str;
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+}
+
+/// Bytes of one client's connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    pub received: u64,
+    pub sent: u64,
+    /// Not taken by the client yet.
+    pub waiting: u64,
 }
 
 /// An outlet that did not take an event would take one now.
@@ -66,11 +79,11 @@ pub struct Reply {
 #[derive(Clone)]
 pub struct Member {
     pub key: SessionKey,
-    pub audience: Addr<Audience>,
+    pub audience: Post<Audience>,
     pub audience_index: usize,
     pub outlet: Arc<dyn Outlet>,
-    pub session: Addr<Session>,
-    pub sequencer: Addr<Sequencer>,
+    pub session: Post<Session>,
+    pub sequencer: Post<Sequencer>,
 }
 
 // ---- from the socket to a session ----
@@ -288,7 +301,7 @@ pub struct PublishSettled {
 /// What the publisher is told of an event that went out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Published {
-    pub id: Box<str>,
+    pub id: Arc<str>,
     /// Its own, or that of the event before it where it has none (yet).
     pub offset: Arc<str>,
     /// Whether it is stored.
@@ -397,7 +410,7 @@ pub struct Settle;
 #[rtype(result = "()")]
 pub struct AudienceStarted {
     pub index: usize,
-    pub audience: Addr<Audience>,
+    pub audience: Post<Audience>,
 }
 
 /// Hands an event to this thread's members of its rooms, each once.
@@ -421,6 +434,8 @@ pub struct AddMember {
     pub key: SessionKey,
     pub outlet: Arc<dyn Outlet>,
     pub session: Recipient<FellBehind>,
+    /// The session's.
+    pub probe: Arc<Probe>,
     pub begin: Begin,
     pub at: Position,
     pub reply: Reply,
@@ -546,3 +561,64 @@ pub struct TokenRevoked;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RightsChanged;
+
+// ---- from an operator ----
+
+/// Ends the session for good: the client is told to stay away.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndSession;
+
+/// Sends the session's client something that is for it alone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Tell {
+    pub packet: EventPacket,
+}
+
+/// What only the session knows of itself.
+#[derive(Message)]
+#[rtype(result = "SessionView")]
+pub struct InspectSession;
+
+pub struct SessionView {
+    pub identity: Identity,
+    /// The rooms, and the position that the session has each one's events after; `None` while it is on its way in.
+    pub rooms: Vec<(RoomName, Option<Position>)>,
+}
+
+/// The rooms that this thread's audience has a session in, and the position that it has each one's events after.
+#[derive(Message)]
+#[rtype(result = "Vec<(RoomName, Position)>")]
+pub struct InspectSeat {
+    pub key: SessionKey,
+}
+
+/// How far this thread's members of a room are.
+#[derive(Message)]
+#[rtype(result = "Vec<MemberView>")]
+pub struct InspectMembers {
+    pub room: RoomName,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct MemberView {
+    pub key: SessionKey,
+    pub flow: Flow,
+    /// Up to where it has had its events on this connection; `None` before the first.
+    pub last: Option<Position>,
+}
+
+/// Has a room learn anew who is in it, as it does after a failure; nothing that it has accepted is lost.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct RestartRoom {
+    pub room: RoomName,
+}
+
+/// The same, from the registry to the room.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StartAgain {
+    pub probe: Arc<Probe>,
+}

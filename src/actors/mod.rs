@@ -17,6 +17,7 @@
 
 pub mod audience;
 pub mod ingress;
+pub mod insight;
 pub mod logged;
 pub mod messages;
 pub mod publication;

@@ -13,15 +13,18 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::ingress::IngressSlot;
-use super::messages::{PublishSettled, Published, Resume};
+use super::insight::Publisher;
+use super::messages::{PublishSettled, Published, Resume, SessionKey};
 use crate::domain::{ErrorCode, Refusal};
 use crate::store::log::Append;
 
 /// The answer that a publisher waits for. It is answered exactly once: if nobody
 /// does it, because an actor died with it, the answer is `INTERNAL`.
 pub struct Receipt {
-    id: Box<str>,
+    id: Arc<str>,
     to: Option<Answer>,
+    publisher: Publisher,
+    received: Instant,
 }
 
 enum Answer {
@@ -35,29 +38,54 @@ impl Receipt {
 
     /// For a publish that came over a socket.
     pub fn for_session(
-        id: Box<str>,
+        id: Arc<str>,
         session: Recipient<PublishSettled>,
         ack: Option<i64>,
         received: Instant,
         slot: IngressSlot,
     ) -> Self {
-        Self { id, to: Some(Answer::Session { session, ack, received, slot }) }
+        let mut receipt = Self::new(id, Some(Answer::Session { session, ack, received, slot }));
+        receipt.received = received;
+        receipt
     }
 
     /// For a publish by a caller who awaits it.
-    pub fn for_caller(id: Box<str>) -> (Self, oneshot::Receiver<Result<Published, Refusal>>) {
+    pub fn for_caller(id: Arc<str>) -> (Self, oneshot::Receiver<Result<Published, Refusal>>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { id, to: Some(Answer::Caller(sender)) }, receiver)
+        (Self::new(id, Some(Answer::Caller(sender))), receiver)
     }
 
     /// For an event that the service itself makes.
     pub fn for_nobody() -> Self {
-        Self { id: "".into(), to: None }
+        Self::new("".into(), None)
+    }
+
+    fn new(id: Arc<str>, to: Option<Answer>) -> Self {
+        Self { id, to, publisher: Publisher::Backend, received: Instant::now() }
+    }
+
+    /// For a publish by a session, for the record of its way.
+    #[must_use]
+    pub fn by(mut self, session: SessionKey) -> Self {
+        self.publisher = Publisher::Session(session);
+        self
+    }
+
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    pub fn publisher(&self) -> Publisher {
+        self.publisher
+    }
+
+    pub fn received(&self) -> Instant {
+        self.received
     }
 
     /// Tells the publisher that the event went out.
     pub fn publish(mut self, offset: Arc<str>, durable: bool) {
-        let id = std::mem::take(&mut self.id);
+        let id = self.id.clone();
         self.answer(Ok(Published { id, offset, durable }));
     }
 
@@ -112,6 +140,7 @@ pub fn split(append: Append, receipt: Receipt) -> impl Iterator<Item = Part> {
 }
 
 /// What becomes of an event as a room reaches it.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and a box would be one more allocation")]
 pub enum Arrival {
     /// Every room has reached it: it goes on to the sequencer; then tell the rooms that wait.
     Last(Settlement, Waiting),

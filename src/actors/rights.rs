@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::join_all;
 
+use super::insight::{Post, Probe};
 use super::messages::{Facts, ReadRights, RightsChanged, SessionKey, Subject, UnwatchRights, WatchRights};
 use crate::store::{Store, StoreError};
 
@@ -38,11 +39,14 @@ pub struct RightsMonitor {
     round: Vec<Subject>,
     /// How much of it is read at a time.
     part: usize,
+    probe: Arc<Probe>,
 }
 
 impl RightsMonitor {
-    pub fn start(store: Store) -> Addr<Self> {
-        Self::create(|_| Self { store, watched: HashMap::new(), round: Vec::new(), part: 0 })
+    pub fn start(store: Store, probe: Arc<Probe>) -> Post<Self> {
+        let (watched, round) = (HashMap::new(), Vec::new());
+        let monitor = Self { store, watched, round, part: 0, probe: probe.clone() };
+        Post::new(Self::create(|_| monitor), probe)
     }
 
     /// The next part of the round.
@@ -109,6 +113,7 @@ impl Handler<WatchRights> for RightsMonitor {
     type Result = ();
 
     fn handle(&mut self, message: WatchRights, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         let WatchRights { subject, facts, key, session } = message;
         let watched =
             self.watched.entry(subject).or_insert_with(|| Watched { facts: facts.clone(), sessions: HashMap::new() });
@@ -122,6 +127,7 @@ impl Handler<ReadRights> for RightsMonitor {
     type Result = ResponseActFuture<Self, Result<(), StoreError>>;
 
     fn handle(&mut self, message: ReadRights, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.probe.handling();
         let (store, subject) = (self.store.clone(), Subject::User(message.user));
         let reading = async move { (read(&store, &subject).await, subject) };
         Box::pin(reading.into_actor(self).map(|(answer, subject), monitor, _| {
@@ -138,6 +144,7 @@ impl Handler<UnwatchRights> for RightsMonitor {
     type Result = ();
 
     fn handle(&mut self, message: UnwatchRights, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         if let Some(watched) = self.watched.get_mut(&message.subject) {
             watched.sessions.remove(&message.key);
             if watched.sessions.is_empty() {

@@ -6,14 +6,19 @@ use std::sync::Arc;
 
 use actix::Recipient;
 
+use super::insight::{self, Journal, Probe, State};
 use super::logged::Logged;
-use super::messages::{Begin, Closing, FellBehind, GoneLive, Outlet};
+use super::messages::{Begin, Closing, FellBehind, GoneLive, Outlet, SessionKey};
 use crate::domain::{LogId, Offset, Position, RoomName};
 
 /// Of one thread, hence the cells.
 pub struct Seat {
+    key: SessionKey,
     outlet: Arc<dyn Outlet>,
     session: Recipient<FellBehind>,
+    /// The session's.
+    probe: Arc<Probe>,
+    journal: Arc<Journal>,
     flow: RefCell<Flow>,
     live: Cell<bool>,
     /// Up to where the session has had its events; `None` while it has had none on this connection.
@@ -43,10 +48,19 @@ impl Seat {
     const MAX_HELD: usize = 1_024;
     const MAX_HELD_WEIGHT: usize = 1024 * 1024;
 
-    pub fn new(outlet: Arc<dyn Outlet>, session: Recipient<FellBehind>) -> Self {
+    pub fn new(
+        key: SessionKey,
+        outlet: Arc<dyn Outlet>,
+        session: Recipient<FellBehind>,
+        probe: Arc<Probe>,
+        journal: Arc<Journal>,
+    ) -> Self {
         Self {
+            key,
             outlet,
             session,
+            probe,
+            journal,
             flow: RefCell::new(Flow::Live),
             live: Cell::new(true),
             last: Cell::new(None),
@@ -68,6 +82,11 @@ impl Seat {
             Begin::Held => self.hold(),
             Begin::FromLog => self.step_back(),
         }
+    }
+
+    /// The rooms that the session is in, and the position that it has each one's events after.
+    pub fn rooms(&self) -> Vec<(RoomName, Position)> {
+        self.rooms.borrow().iter().map(|entered| (entered.room.clone(), entered.at)).collect()
     }
 
     /// The session is no longer in the room; whether it is in none now.
@@ -92,6 +111,31 @@ impl Seat {
         if self.live.get() {
             self.last.set(self.last.get().max(Some(position)));
         }
+    }
+
+    /// Notes for the operator how the session is sent its events from here on.
+    fn note(&self, flow: insight::Flow) {
+        let probe = &self.probe;
+        probe.set_behind(self.last.get().unwrap_or_default());
+        probe.set_state(match flow {
+            insight::Flow::Live => State::Running,
+            insight::Flow::Held => State::Reading,
+            insight::Flow::Behind => State::Behind,
+        });
+        self.journal.flows(self.key, flow);
+    }
+
+    pub fn flow(&self) -> insight::Flow {
+        match *self.flow.borrow() {
+            Flow::Live => insight::Flow::Live,
+            Flow::Held { .. } => insight::Flow::Held,
+            Flow::Behind => insight::Flow::Behind,
+        }
+    }
+
+    /// Up to where the session has had its events on this connection.
+    pub fn last(&self) -> Option<Position> {
+        self.last.get()
     }
 
     /// Takes an event of one of the session's rooms.
@@ -146,6 +190,7 @@ impl Seat {
                 }
                 events.iter().filter(|event| event.position().is_none()).for_each(|event| self.miss(event));
                 *flow = Flow::Behind;
+                self.note(insight::Flow::Behind);
             }
             Flow::Live | Flow::Behind => {}
         }
@@ -164,12 +209,14 @@ impl Seat {
         let mut flow = self.flow.borrow_mut();
         if !matches!(*flow, Flow::Held { .. }) {
             *flow = Flow::Held { events: Vec::new(), weight: 0 };
+            self.note(insight::Flow::Held);
         }
     }
 
     pub fn step_back(&self) {
         self.live.set(false);
         *self.flow.borrow_mut() = Flow::Behind;
+        self.note(insight::Flow::Behind);
     }
 
     /// The client has been sent everything up to and with `through`.
@@ -191,6 +238,7 @@ impl Seat {
             self.last.set(self.last.get().max(Some(through)));
         }
         self.live.set(true);
+        self.note(insight::Flow::Live);
         // One that is not taken makes the session fall behind, and those after it are kept no more.
         events.iter().filter(|event| self.is_in_one_of(event.rooms())).for_each(|event| self.take(event, log));
         GoneLive::Live

@@ -28,6 +28,11 @@ impl Event {
         Self::new(name, packet::raw(payload))
     }
 
+    /// Whether they are one and the same event, rather than two that say the same.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub fn name(&self) -> &str {
         &self.0.name
     }

@@ -17,6 +17,18 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    pub const ALL: [Self; 9] = [
+        Self::InvalidData,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::RateLimited,
+        Self::TokenExpired,
+        Self::TooLarge,
+        Self::TooManyRooms,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// Whether the service failed, rather than the client's event.
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Unavailable | Self::Internal)

@@ -41,7 +41,9 @@ async fn index() -> HttpResponse {
 }
 
 async fn page(path: web::Path<String>) -> HttpResponse {
-    assets::serve(&path).unwrap_or_else(|| HttpResponse::NotFound().json(json!({ "error": "Not found" })))
+    // The operator's page is served to operators.
+    let page = Some(&path).filter(|path| !path.starts_with("admin")).and_then(|path| assets::serve(path));
+    page.unwrap_or_else(|| HttpResponse::NotFound().json(json!({ "error": "Not found" })))
 }
 
 /// An answer other than success.

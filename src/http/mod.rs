@@ -1,7 +1,9 @@
-//! The plain HTTP side: health, metrics, the demo. Everything else is 404 in JSON.
+//! The plain HTTP side: health, metrics, the operator's pages, the demo. Everything else is 404 in JSON.
 
+mod admin;
 mod api;
 pub mod assets;
+mod asyncapi;
 mod bearer;
 pub mod demo;
 mod health;
@@ -12,8 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix_web::{HttpResponse, web};
+use tokio::sync::Notify;
 
-use crate::access::Tokens;
+use crate::access::{AdminAccess, Tokens};
 use crate::actors::session::SessionServices;
 use crate::socket::{SocketServer, polling};
 
@@ -24,6 +27,9 @@ pub struct HttpState {
     pub draining: Arc<AtomicBool>,
     /// Bytes of one request's body.
     pub max_payload: usize,
+    pub admin: Arc<AdminAccess>,
+    /// Stops the instance as SIGTERM does.
+    pub stop: Arc<Notify>,
 }
 
 /// Puts every path in its place.
@@ -39,12 +45,14 @@ pub fn configure(
         .route("/health", web::get().to(health::alive))
         .route("/health/ready", web::get().to(health::ready))
         .route("/metrics", web::get().to(metrics::show))
+        .route("/asyncapi.json", web::get().to(asyncapi::show))
         .route("/api/broadcast", web::post().to(api::broadcast))
         .service(
             web::resource("/api/rights")
                 .route(web::post().to(rights::read_again))
                 .default_service(web::to(not_allowed)),
         );
+    config.configure(admin::configure);
     for path in ["/socket.io/", "/socket.io"] {
         config.service(
             web::resource(path)

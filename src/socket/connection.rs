@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use actix::Recipient;
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use super::outbox::{Full, Outbox};
 use super::turn;
-use crate::actors::messages::OutletDrained;
+use crate::actors::messages::{OutletDrained, Traffic};
 
 thread_local! {
     /// What a read takes at most; one for all connections of a thread, as it is handed on at once.
@@ -36,6 +36,8 @@ pub struct Connection {
     session: Mutex<Option<Recipient<OutletDrained>>>,
     backlog: Arc<Backlog>,
     slow: Counter,
+    received: AtomicU64,
+    sent: AtomicU64,
 }
 
 /// What waits for all connections together, in bytes: many slow clients are as much as one very slow.
@@ -77,6 +79,17 @@ impl Connection {
             dead: AtomicBool::new(false),
             listed: AtomicBool::new(false),
             slow,
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of the websocket, frames and all.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            waiting: self.outbox.lock().pending().len() as u64,
         }
     }
 
@@ -187,7 +200,10 @@ impl Connection {
         while !outbox.pending().is_empty() {
             match self.stream.try_write(outbox.pending()) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => outbox.advance(count),
+                Ok(count) => {
+                    self.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    outbox.advance(count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -239,6 +255,7 @@ impl Connection {
                 if (1..input.len()).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
             });
             let Some(count) = taken else { return outcome.map(drop) };
+            self.received.fetch_add(count as u64, Ordering::Relaxed);
             let (now, later) = input[..count].split_at(count.min(buffer.remaining()));
             buffer.put_slice(now);
             *ahead = Bytes::copy_from_slice(later);

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix::Addr;
 use serde_json::value::RawValue;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
@@ -18,11 +17,12 @@ use socketioxide_core::Value;
 use super::link::Link;
 use super::ordinary::Ordinary;
 use crate::actors::Session;
+use crate::actors::insight::Post;
 use crate::actors::messages::{ClientEvent, EventPayload};
 
 /// Takes every event of one client.
 pub struct Intake {
-    pub session: Addr<Session>,
+    pub session: Post<Session>,
     pub link: Arc<Link>,
     /// Set where acknowledgements leave by socketioxide.
     pub ordinary: Option<Arc<Ordinary>>,

@@ -9,7 +9,7 @@ use actix::Recipient;
 
 use super::connection::Connection;
 use super::frame;
-use crate::actors::messages::{Closing, Outlet, OutletDrained};
+use crate::actors::messages::{Closing, Outlet, OutletDrained, Traffic};
 use crate::domain::{EventPacket, packet};
 
 /// Engine.IO's packet type for a message.
@@ -73,5 +73,9 @@ impl Outlet for Lane {
 
     fn transport(&self) -> &'static str {
         "websocket"
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.connection.traffic()
     }
 }

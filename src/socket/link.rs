@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use actix::Recipient;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::connection::Connection;
 use super::outbox::{CONNECT, with_pid};
 use crate::actors::ingress::Ingress;
-use crate::actors::messages::OutletDrained;
+use crate::actors::messages::{OutletDrained, Traffic};
 
 pub struct Link {
     pub ingress: Arc<Ingress>,
@@ -26,6 +26,9 @@ pub struct Link {
     upgraded: Mutex<Option<Arc<Connection>>>,
     /// Bytes in socketioxide's queue, as near as can be told from outside.
     queued: AtomicUsize,
+    /// Bytes of the bodies of polling requests and answers.
+    polled_in: AtomicU64,
+    polled_out: AtomicU64,
     /// Refused an event: the session waits to hear of room.
     starved: AtomicBool,
     session: Mutex<Option<Recipient<OutletDrained>>>,
@@ -53,6 +56,8 @@ impl Link {
             connection: OnceLock::new(),
             upgraded: Mutex::default(),
             queued: AtomicUsize::new(0),
+            polled_in: AtomicU64::new(0),
+            polled_out: AtomicU64::new(0),
             starved: AtomicBool::new(false),
             session: Mutex::default(),
             pid: Mutex::default(),
@@ -129,6 +134,22 @@ impl Link {
             && let Some(session) = &*self.session.lock()
         {
             session.do_send(OutletDrained);
+        }
+    }
+
+    /// Counts a polling request and its answer.
+    pub fn polled(&self, request: usize, answer: usize) {
+        self.polled_in.fetch_add(request as u64, Ordering::Relaxed);
+        self.polled_out.fetch_add(answer as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of all transports that the session has had.
+    pub fn traffic(&self) -> Traffic {
+        let upgraded = self.upgraded.lock().as_ref().map(|connection| connection.traffic()).unwrap_or_default();
+        Traffic {
+            received: upgraded.received + self.polled_in.load(Ordering::Relaxed),
+            sent: upgraded.sent + self.polled_out.load(Ordering::Relaxed),
+            waiting: upgraded.waiting + self.queued.load(Ordering::Relaxed) as u64,
         }
     }
 

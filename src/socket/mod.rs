@@ -15,6 +15,7 @@
 //! for life, so they cannot reorder its events; and the outbox has a bound, past which
 //! the transport is closed and the client comes back.
 
+pub mod admin_ui;
 pub mod buffers;
 pub mod connection;
 pub mod frame;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use socketioxide::extract::{AckSender, SocketRef};
 
 use super::link::Link;
-use crate::actors::messages::{Closing, Outlet, OutletDrained};
+use crate::actors::messages::{Closing, Outlet, OutletDrained, Traffic};
 use crate::domain::EventPacket;
 
 pub struct Ordinary {
@@ -114,6 +114,10 @@ impl Outlet for Ordinary {
     }
 
     fn transport(&self) -> &'static str {
-        "polling"
+        if self.link.is_upgraded() { "websocket" } else { "polling" }
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.link.traffic()
     }
 }

@@ -168,6 +168,7 @@ async fn close_engine(server: &SocketServer, request: &HttpRequest) {
 }
 
 async fn ask(server: &SocketServer, request: &HttpRequest, body: Bytes, link: Option<Arc<Link>>) -> Answer {
+    let (asked, counted) = (body.len(), link.clone());
     let mut question = http::Request::new(Full::new(body));
     if let Ok(method) = request.method().as_str().parse() {
         *question.method_mut() = method;
@@ -186,12 +187,16 @@ async fn ask(server: &SocketServer, request: &HttpRequest, body: Bytes, link: Op
     let Ok(answer) = Service::call(&server.service, question).await;
     let (parts, body) = answer.into_parts();
     let Ok(body) = body.collect().await;
+    let body = body.to_bytes();
+    if let Some(link) = counted {
+        link.polled(asked, body.len());
+    }
     let content_type =
         parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     Answer {
         status: StatusCode::from_u16(parts.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         content_type,
-        body: body.to_bytes(),
+        body,
     }
 }
 

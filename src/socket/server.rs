@@ -15,6 +15,7 @@ use socketioxide::service::SocketIoService;
 use socketioxide::socket::DisconnectReason;
 use socketioxide::{ParserConfig, SocketIo};
 
+use super::admin_ui::AdminUi;
 use super::connection::Backlog;
 use super::intake::Intake;
 use super::lane::Lane;
@@ -22,7 +23,7 @@ use super::link::{Link, Links};
 use super::ordinary::Ordinary;
 use super::origin::Origins;
 use super::worker::Worker;
-use crate::access::{Decisions, TokenRefusal, Tokens};
+use crate::access::{AdminAccess, Decisions, TokenRefusal, Tokens};
 use crate::actors::Session;
 use crate::actors::messages::{Closed, Outlet};
 use crate::actors::session::recovery::{self, Recovery};
@@ -58,6 +59,7 @@ impl SocketServer {
         tokens: Arc<Tokens>,
         services: Arc<SessionServices>,
         draining: Arc<AtomicBool>,
+        admin: Arc<AdminAccess>,
     ) -> Self {
         let origins = Origins::new(config.server.allowed_origins.clone());
         let trusted_proxies = config.server.trusted_proxies.clone();
@@ -85,6 +87,7 @@ impl SocketServer {
             }
         };
         io.ns("/", (async |socket: SocketRef| open(&socket)).with(greet));
+        AdminUi::serve(&io, admin, services.clone());
         let (links, backlog) = (Arc::default(), Arc::default());
         Self { service, links, origins, trusted_proxies, config, services, backlog, draining }
     }
@@ -241,6 +244,7 @@ impl Reception {
             outlet,
             audience: worker.audience,
             audience_index: worker.index,
+            address: link.peer,
             pid: key,
             recovery,
         };

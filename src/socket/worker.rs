@@ -2,14 +2,15 @@
 
 use std::cell::OnceCell;
 
-use actix::{Addr, ArbiterHandle};
+use actix::ArbiterHandle;
 
 use crate::actors::Audience;
+use crate::actors::insight::Post;
 
 #[derive(Clone)]
 pub struct Worker {
     pub arbiter: ArbiterHandle,
-    pub audience: Addr<Audience>,
+    pub audience: Post<Audience>,
     pub index: usize,
 }
 

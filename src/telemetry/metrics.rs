@@ -1,4 +1,4 @@
-//! Every metric of the service: its name, its help text and its handle.
+//! Every metric of the service: its name and its handle. Its help text is in `help.rs`.
 //!
 //! The recorder belongs to one instance, not to the process, so that several
 //! can run side by side in a test. Handles are made once; nothing on a hot
@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::help::describe;
 use crate::domain::{Command, Refusal};
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
@@ -20,6 +21,9 @@ const EVENT_DURATION_BUCKETS: [f64; 7] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.
 
 /// In seconds: from a commit on a fast disk to one that makes events go out unstored.
 const COMMIT_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
+
+/// In seconds: from a busy thread's turn to a client that would be called slow.
+const DELIVERY_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
 /// How a client's event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,11 +64,18 @@ pub struct Metrics {
     pub deliveries: Counter,
     pub room_restarts: Counter,
     pub slow_sessions: Counter,
+    /// From an event's receipt until a thread has handed it to its members; a sample.
+    pub delivery: Histogram,
+    mailboxes: HashMap<&'static str, Gauge>,
+    transports: HashMap<&'static str, Gauge>,
+    log_waiting: Gauge,
+    sessions_behind: Gauge,
     log_appends: Counter,
     log_commits: Histogram,
     log_held: Gauge,
     recoveries: HashMap<&'static str, Counter>,
     connect_refusals: HashMap<&'static str, Counter>,
+    admin_refusals: HashMap<&'static str, Counter>,
     events: HashMap<(&'static str, EventStatus), Counter>,
     durations: HashMap<&'static str, Histogram>,
 }
@@ -74,8 +85,17 @@ impl Metrics {
     pub const CONNECT_REFUSALS: [&'static str; 9] =
         ["missing", "malformed", "signature", "expired", "too_early", "too_old", "revoked", "user", "unavailable"];
 
+    /// Why an operator was refused: the values of `expeditor_admin_refusals_total`'s label.
+    pub const ADMIN_REFUSALS: [&'static str; 3] = ["missing", "wrong", "too_many"];
+
     /// How a client that came back fared: the values of `expeditor_recoveries_total`'s label.
     pub const RECOVERIES: [&'static str; 4] = ["recovered", "unknown", "too_old", "gap"];
+
+    /// The mailboxes that all sessions share: the values of `expeditor_mailbox_depth`'s label.
+    pub const MAILBOXES: [&'static str; 4] = ["registry", "sequencer", "rights", "audience"];
+
+    /// The values of `expeditor_connections`' label.
+    pub const TRANSPORTS: [&'static str; 2] = ["websocket", "polling"];
 
     /// The label of an event that no client may send.
     const UNKNOWN: &'static str = "unknown";
@@ -83,6 +103,10 @@ impl Metrics {
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full("socket_event_duration_seconds".to_owned()), &EVENT_DURATION_BUCKETS)
+            .and_then(|builder| {
+                let name = Matcher::Full("expeditor_delivery_seconds".to_owned());
+                builder.set_buckets_for_metric(name, &DELIVERY_BUCKETS)
+            })
             .and_then(|builder| {
                 let name = Matcher::Full("expeditor_log_commit_seconds".to_owned());
                 builder.set_buckets_for_metric(name, &COMMIT_BUCKETS)
@@ -93,6 +117,13 @@ impl Metrics {
         let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
         let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
         let event_names = || Command::EVENTS.into_iter().chain([Self::UNKNOWN]);
+        let gauges = |name: &'static str, label: &'static str, values: &[&'static str]| {
+            let gauge = |value: &&'static str| {
+                let key = Key::from_parts(name, vec![Label::new(label, *value)]);
+                (*value, recorder.register_gauge(&key, &METADATA))
+            };
+            values.iter().map(gauge).collect::<HashMap<_, _>>()
+        };
         let events = event_names()
             .flat_map(|event| EventStatus::ALL.map(|status| (event, status)))
             .map(|(event, status)| {
@@ -114,6 +145,13 @@ impl Metrics {
                 (cause, recorder.register_counter(&key, &METADATA))
             })
             .collect();
+        let admin_refusals = Self::ADMIN_REFUSALS
+            .into_iter()
+            .map(|cause| {
+                let key = Key::from_parts("expeditor_admin_refusals_total", vec![Label::new("cause", cause)]);
+                (cause, recorder.register_counter(&key, &METADATA))
+            })
+            .collect();
         let recoveries = Self::RECOVERIES
             .into_iter()
             .map(|outcome| {
@@ -131,11 +169,17 @@ impl Metrics {
             deliveries: counter("expeditor_deliveries_total"),
             room_restarts: counter("expeditor_room_restarts_total"),
             slow_sessions: counter("expeditor_slow_sessions_total"),
+            delivery: recorder.register_histogram(&Key::from_static_name("expeditor_delivery_seconds"), &METADATA),
+            mailboxes: gauges("expeditor_mailbox_depth", "actor", &Self::MAILBOXES),
+            transports: gauges("expeditor_connections", "transport", &Self::TRANSPORTS),
+            log_waiting: gauge("expeditor_log_waiting"),
+            sessions_behind: gauge("expeditor_sessions_behind"),
             log_appends: counter("expeditor_log_writes_total"),
             log_commits: recorder.register_histogram(&Key::from_static_name("expeditor_log_commit_seconds"), &METADATA),
             log_held: gauge("expeditor_log_held"),
             recoveries,
             connect_refusals,
+            admin_refusals,
             events,
             durations,
         }
@@ -159,6 +203,13 @@ impl Metrics {
         }
     }
 
+    /// Counts an operator who was refused; `cause` is one of [`Self::ADMIN_REFUSALS`].
+    pub fn admin_refused(&self, cause: &'static str) {
+        if let Some(counter) = self.admin_refusals.get(cause) {
+            counter.increment(1);
+        }
+    }
+
     /// Counts a client that showed a `pid`; `outcome` is one of [`Self::RECOVERIES`].
     pub fn recovery(&self, outcome: &'static str) {
         if let Some(counter) = self.recoveries.get(outcome) {
@@ -178,6 +229,26 @@ impl Metrics {
     /// How much is held back for a database that does not answer.
     pub fn set_log_held(&self, writes: usize) {
         self.log_held.set(writes as f64);
+    }
+
+    /// How many messages waited at most; `actor` is one of [`Self::MAILBOXES`].
+    pub fn set_mailbox(&self, actor: &'static str, depth: u64) {
+        if let Some(gauge) = self.mailboxes.get(actor) {
+            gauge.set(depth as f64);
+        }
+    }
+
+    /// How many sessions there are; `transport` is one of [`Self::TRANSPORTS`].
+    pub fn set_transport(&self, transport: &'static str, sessions: usize) {
+        if let Some(gauge) = self.transports.get(transport) {
+            gauge.set(sessions as f64);
+        }
+    }
+
+    /// Events that wait to be stored, and sessions that read theirs from the log.
+    pub fn set_lags(&self, log: u64, sessions: usize) {
+        self.log_waiting.set(log as f64);
+        self.sessions_behind.set(sessions as f64);
     }
 
     pub fn set_rooms(&self, count: usize) {
@@ -208,38 +279,4 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn describe(recorder: &PrometheusRecorder) {
-    let gauges = [
-        ("socket_connections", "Current number of socket connections"),
-        ("expeditor_rooms", "Rooms that are running on this instance"),
-        ("expeditor_log_held", "Writes that are held back because the database does not answer"),
-    ];
-    let counters = [
-        ("socket_events_total", "Total socket events processed"),
-        ("expeditor_publishes_total", "Publishes that took their place in their rooms"),
-        ("expeditor_deliveries_total", "Events handed to a session's connection"),
-        ("expeditor_room_restarts_total", "Rooms that were started again after a panic"),
-        ("expeditor_slow_sessions_total", "Sessions whose transport was closed because they did not read"),
-        ("expeditor_log_writes_total", "Events, entries and leavings that were stored"),
-        ("expeditor_recoveries_total", "Clients that showed a pid to have their session back, by outcome"),
-        ("expeditor_connect_refusals_total", "Connections that were refused, by cause"),
-    ];
-    for (name, help) in gauges {
-        recorder.describe_gauge(name.into(), None, help.into());
-    }
-    for (name, help) in counters {
-        recorder.describe_counter(name.into(), None, help.into());
-    }
-    recorder.describe_histogram(
-        "expeditor_log_commit_seconds".into(),
-        None,
-        "From a batch's start until it was stored".into(),
-    );
-    recorder.describe_histogram(
-        "socket_event_duration_seconds".into(),
-        None,
-        "Socket event processing duration".into(),
-    );
 }

@@ -1,5 +1,6 @@
 // A real Chromium, page by page.
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { Failure, serve } from './jsonlines.mjs';
@@ -33,9 +34,13 @@ function view(name) {
 }
 
 // With `script`, the address has a page of that script alone, without any server behind it.
-async function open({ page: name, url, script, width = 1280, height = 800 }) {
+async function open({ page: name, url, script, folder, credentials, dark = false, width = 1280, height = 800 }) {
   if (pages.has(name)) await close({ page: name });
-  const context = await browser.newContext({ viewport: { width, height } });
+  const context = await browser.newContext({
+    viewport: { width, height },
+    httpCredentials: credentials,
+    colorScheme: dark ? 'dark' : 'light',
+  });
   const opened = await context.newPage();
   const [errors, pageErrors] = [[], []];
   opened.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
@@ -47,6 +52,14 @@ async function open({ page: name, url, script, width = 1280, height = 800 }) {
   if (script) {
     const body = `<!doctype html><meta charset="utf-8"><body><div id="page"></div><script type="module">${await scriptText(script)}</script>`;
     await opened.route(url.split('#')[0], (route) => route.fulfill({ contentType: 'text/html', body }));
+  }
+  // The address's host stands for a folder of files, as a web server has them.
+  if (folder) {
+    const { origin } = new URL(url);
+    await opened.route(`${origin}/**`, (route) => {
+      const path = new URL(route.request().url()).pathname;
+      return route.fulfill({ path: join(folder, path === '/' ? 'index.html' : path) });
+    });
   }
   await opened.goto(url);
 }
@@ -92,6 +105,7 @@ const operations = {
   waitUntil: async ({ page: name, script, timeoutMs = 30_000 }) =>
     void (await view(name).waitForFunction(script, undefined, { timeout: timeoutMs })),
   offline: async ({ page: name, offline }) => void (await page(name).context.setOffline(offline)),
+  press: async ({ page: name, key }) => void (await view(name).keyboard.press(key)),
   screenshot: async ({ page: name, path }) => void (await view(name).screenshot({ path })),
   // A lost connection is an error on the console, but none of the page's.
   errors: ({ page: name }) => ({ errors: page(name).errors, pageErrors: page(name).pageErrors }),

@@ -3,6 +3,9 @@
 
 mod support;
 
+mod admin;
+mod admin_page;
+mod admin_ui;
 mod bad_input;
 mod biscuits;
 mod client_library;
@@ -15,6 +18,7 @@ mod load;
 mod matrix;
 mod network_cut;
 mod no_packet;
+mod operations;
 mod orders;
 mod outage;
 mod publishing;

@@ -1,6 +1,7 @@
 //! The room's actor. It knows its members, and sends what happens in it to the sequencer in order;
 //! it never reads tokens or the database, and never writes to a connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -8,8 +9,10 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::state::RoomState;
+use crate::actors::insight::{Post, Probe, State};
 use crate::actors::messages::{
     Depart, Enter, Entry, FindMembers, Leave, Place, ProvokePanic, Resume, Retire, RetireRoom, RoomEnded, Sequence,
+    StartAgain,
 };
 use crate::actors::publication::{Arrival, Part};
 use crate::actors::{Audience, Registry, Sequencer, supervision};
@@ -20,14 +23,15 @@ pub struct RoomSeed {
     pub name: RoomName,
     /// Counts the lives of rooms of this name.
     pub generation: u64,
-    pub registry: Addr<Registry>,
-    pub sequencer: Addr<Sequencer>,
+    pub registry: Post<Registry>,
+    pub sequencer: Post<Sequencer>,
     /// By the index of their worker threads.
-    pub audiences: Vec<Option<Addr<Audience>>>,
+    pub audiences: Vec<Option<Post<Audience>>>,
     /// Whether this takes the place of a room that failed, whose members are still there.
     pub restarted: bool,
     /// How long a room stays that nobody is in.
     pub idle: Duration,
+    pub probe: Arc<Probe>,
 }
 
 enum Work {
@@ -43,8 +47,9 @@ pub struct Room {
 }
 
 impl Room {
-    pub fn start(seed: RoomSeed) -> Addr<Self> {
-        Self::create(|_| Self { seed, state: RoomState::default(), retirement: None })
+    pub fn start(seed: RoomSeed) -> Post<Self> {
+        let probe = seed.probe.clone();
+        Post::new(Self::create(|_| Self { seed, state: RoomState::default(), retirement: None }), probe)
     }
 
     /// Does what may be done now. Nothing else touches the members or the order.
@@ -103,6 +108,7 @@ impl Room {
     /// Learns from the audiences who is still in the room; its mailbox waits meanwhile.
     fn find_members(&self, ctx: &mut Context<Self>) {
         let room = self.seed.name.clone();
+        self.seed.probe.set_state(State::Starting);
         // What the failed room sent on is to have reached the audiences first.
         let (passed, barrier) = oneshot::channel();
         self.seed.sequencer.do_send(Sequence::Barrier(passed));
@@ -122,6 +128,7 @@ impl Room {
                     room.state.enter(key, index);
                 }
             }
+            room.seed.probe.set_state(State::Running);
             room.consider_retiring(ctx);
         });
         ctx.wait(answers);
@@ -156,6 +163,7 @@ impl Handler<Place> for Room {
     type Result = ();
 
     fn handle(&mut self, message: Place, ctx: &mut Self::Context) {
+        let _handling = self.seed.probe.handling();
         supervision::supervised(|| {
             self.state.accept(Work::Place(message.part));
             self.proceed(ctx);
@@ -167,6 +175,7 @@ impl Handler<Enter> for Room {
     type Result = ();
 
     fn handle(&mut self, message: Enter, ctx: &mut Self::Context) {
+        let _handling = self.seed.probe.handling();
         supervision::supervised(|| {
             self.state.accept(Work::Enter(message.entry));
             self.proceed(ctx);
@@ -178,6 +187,7 @@ impl Handler<Depart> for Room {
     type Result = ();
 
     fn handle(&mut self, message: Depart, ctx: &mut Self::Context) {
+        let _handling = self.seed.probe.handling();
         supervision::supervised(|| {
             self.state.accept(Work::Leave(message.leave));
             self.proceed(ctx);
@@ -189,9 +199,23 @@ impl Handler<Resume> for Room {
     type Result = ();
 
     fn handle(&mut self, _: Resume, ctx: &mut Self::Context) {
+        let _handling = self.seed.probe.handling_other();
         supervision::supervised(|| {
             self.state.resume();
             self.proceed(ctx);
+        });
+    }
+}
+
+impl Handler<StartAgain> for Room {
+    type Result = ();
+
+    fn handle(&mut self, message: StartAgain, ctx: &mut Self::Context) {
+        drop(self.seed.probe.handling());
+        self.seed.probe = message.probe;
+        supervision::supervised(|| {
+            self.state.forget_members();
+            self.find_members(ctx);
         });
     }
 }

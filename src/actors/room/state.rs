@@ -44,6 +44,12 @@ impl<W> RoomState<W> {
         }
     }
 
+    /// Its members are to be found anew; what waits goes on waiting.
+    pub fn forget_members(&mut self) {
+        self.members.clear();
+        self.per_audience.clear();
+    }
+
     /// A bit for each worker thread that has members.
     pub fn audiences(&self) -> u64 {
         let bit = |(index, count): (usize, &usize)| u64::from(*count > 0) << index;

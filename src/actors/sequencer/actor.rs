@@ -13,6 +13,7 @@ use super::backlog::{Slot, write_of};
 use super::outage::Outage;
 use super::tail::{Tail, page};
 use crate::actors::Audience;
+use crate::actors::insight::{Census, Post};
 use crate::actors::logged::{LogPage, Logged};
 use crate::actors::messages::{AudienceStarted, ReadLog, Sequence, Settle};
 use crate::domain::{LogId, Offset, Position};
@@ -67,7 +68,7 @@ pub struct Sequencer {
     pub(super) head: Position,
     pub(super) head_offset: Arc<str>,
     pub(super) tail: Tail,
-    pub(super) audiences: Vec<Option<Addr<Audience>>>,
+    pub(super) audiences: Vec<Option<Post<Audience>>>,
     pub(super) queue: VecDeque<Sequence>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) outage: Option<Outage>,
@@ -80,6 +81,7 @@ pub struct Sequencer {
     usual_batch: usize,
     next_batch: Instant,
     settled: Vec<oneshot::Sender<()>>,
+    pub(super) census: Arc<Census>,
 }
 
 /// A publish with a name, as it was answered.
@@ -109,13 +111,20 @@ impl Sequencer {
     const PATIENCE: Duration = Duration::from_millis(500);
 
     /// Goes on from where the log stands; `newest` are its newest events. To be called on the rooms' thread.
-    pub fn start(store: Store, view: Arc<LogView>, newest: Vec<StoredEvent>, metrics: Arc<Metrics>) -> Addr<Self> {
+    pub fn start(
+        store: Store,
+        view: Arc<LogView>,
+        newest: Vec<StoredEvent>,
+        metrics: Arc<Metrics>,
+        census: Arc<Census>,
+    ) -> Post<Self> {
         let head = view.head();
         let since = newest.first().map_or(head, |event| event.position - 1);
         let mut tail = Tail::new(since);
         newest.into_iter().for_each(|event| tail.push(Arc::new(logged(event, view.log))));
         let head_offset = Offset::at(view.log, head).to_string().into();
-        Self::create(|_| Self {
+        let probe = census.sequencer.clone();
+        let sequencer = Self::create(|_| Self {
             store,
             view,
             metrics,
@@ -132,7 +141,9 @@ impl Sequencer {
             usual_batch: 0,
             next_batch: Instant::now(),
             settled: Vec::new(),
-        })
+            census,
+        });
+        Post::new(sequencer, probe)
     }
 
     pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
@@ -202,6 +213,7 @@ impl Sequencer {
         sequencer: &mut Self,
         ctx: &mut Context<Self>,
     ) {
+        let _handling = sequencer.census.sequencer.handling_other();
         let Some(InFlight { slots, began, patience, .. }) = sequencer.in_flight.take() else { return };
         ctx.cancel_future(patience);
         match outcome {
@@ -218,6 +230,7 @@ impl Sequencer {
             Err(error) => sequencer.after_failure(slots, &error, ctx),
         }
         sequencer.pump(ctx);
+        sequencer.note_backlog();
     }
 
     /// Hands on a batch that was stored.
@@ -299,12 +312,14 @@ impl Handler<Sequence> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, step: Sequence, ctx: &mut Self::Context) {
+        let _handling = self.census.sequencer.handling();
         if self.outage.is_some() {
             self.do_without(step);
         } else {
             self.queue.push_back(step);
             self.pump(ctx);
         }
+        self.note_backlog();
     }
 }
 
@@ -312,6 +327,7 @@ impl Handler<StartBatch> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, _: StartBatch, ctx: &mut Self::Context) {
+        let _handling = self.census.sequencer.handling_other();
         self.start_batch(ctx);
     }
 }
@@ -320,6 +336,7 @@ impl Handler<ReadLog> for Sequencer {
     type Result = ResponseFuture<Result<Option<LogPage>, StoreError>>;
 
     fn handle(&mut self, question: ReadLog, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.census.sequencer.handling();
         let ReadLog { starts, up_to, limit } = question;
         // No further than what has gone out: the rest comes by itself.
         let up_to = up_to.unwrap_or(self.head).min(self.head);
@@ -339,6 +356,7 @@ impl Handler<AudienceStarted> for Sequencer {
     type Result = ();
 
     fn handle(&mut self, message: AudienceStarted, _: &mut Self::Context) {
+        let _handling = self.census.sequencer.handling();
         if self.audiences.len() <= message.index {
             self.audiences.resize(message.index + 1, None);
         }
@@ -350,6 +368,7 @@ impl Handler<Settle> for Sequencer {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Settle, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = self.census.sequencer.handling();
         let (settled, waiting) = oneshot::channel();
         self.settled.push(settled);
         self.pump(ctx);

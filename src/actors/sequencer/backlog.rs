@@ -1,5 +1,8 @@
 //! What waits for its place, and the batch that is being stored.
 
+use super::actor::Sequencer;
+use super::outage::Outage;
+use crate::actors::insight::State;
 use crate::actors::messages::{Begin, Sequence};
 use crate::domain::{PidKey, RoomName};
 use crate::store::log::Write;
@@ -36,4 +39,15 @@ pub enum Slot {
     Refused(PidKey, RoomName),
     /// Has gone out, and need not be written again.
     Forgotten,
+}
+
+impl Sequencer {
+    /// Tells the operator what waits to be stored.
+    pub(super) fn note_backlog(&self) {
+        let in_flight = self.in_flight.as_ref().map_or(0, |batch| batch.slots.len());
+        let held = self.outage.as_ref().map_or(0, Outage::len);
+        let probe = &self.census.sequencer;
+        probe.set_backlog(self.queue.len() + in_flight + held);
+        probe.set_state(if self.outage.is_some() { State::Outage } else { State::Running });
+    }
 }

@@ -1,8 +1,10 @@
 //! How a step goes out once its place is known.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::actor::{Known, Sequencer, logged};
+use crate::actors::insight::{Outgoing, Publisher, Way};
 use crate::actors::logged::Logged;
 use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Placed, Reply, Sequence};
 use crate::actors::publication::{Receipt, Settlement};
@@ -36,7 +38,8 @@ impl Sequencer {
         let Settlement { append, audiences, receipt } = settlement;
         match written {
             Some(Written::Placed(position)) => {
-                let event = self.place(&append, position);
+                let way = self.note(&append, &receipt, Some(position));
+                let event = self.place(&append, position, Some(way));
                 self.deliver(&event, audiences);
                 self.remember(append.name.as_ref(), true);
                 receipt.publish(self.head_offset.clone(), true);
@@ -54,15 +57,23 @@ impl Sequencer {
 
     pub(super) fn publish_unplaced(&mut self, append: Append, audiences: u64, receipt: Receipt) {
         self.remember(append.name.as_ref(), false);
-        let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept));
+        let way = self.note(&append, &receipt, None);
+        if append.kept {
+            self.census.ways.expect_stored(append.event.clone(), way.clone());
+        }
+        let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept).on(way));
         self.deliver(&event, audiences);
         receipt.publish(self.head_offset.clone(), false);
     }
 
     /// Gives an event its place in memory, as it has one in the database.
-    fn place(&mut self, append: &Append, position: Position) -> Arc<Logged> {
+    fn place(&mut self, append: &Append, position: Position, way: Option<Arc<Way>>) -> Arc<Logged> {
         let (name, payload) = (append.event.name(), append.event.payload());
-        let event = Arc::new(Logged::placed(append.rooms.clone(), name, payload, self.view.log, position));
+        let event = Logged::placed(append.rooms.clone(), name, payload, self.view.log, position);
+        let event = Arc::new(match way {
+            Some(way) => event.on(way),
+            None => event,
+        });
         self.set_head(position);
         self.tail.push(event.clone());
         event
@@ -72,7 +83,8 @@ impl Sequencer {
     pub(super) fn note_stored(&mut self, write: &Write, written: Option<Written>) {
         self.no_longer_held(write);
         if let (Write::Append(append), Some(Written::Placed(position))) = (write, written) {
-            let event = self.place(append, position);
+            let event = self.place(append, position, None);
+            self.census.ways.stored(&append.event, position);
             for audience in self.audiences.iter().flatten() {
                 audience.do_send(Placed { event: event.clone() });
             }
@@ -95,10 +107,32 @@ impl Sequencer {
     /// An event that another process on the same database has stored.
     pub(super) fn adopt(&mut self, event: StoredEvent) {
         let position = event.position;
-        let event = Arc::new(logged(event, self.view.log));
+        let way = self.census.ways.note(Outgoing {
+            id: "".into(),
+            event: &event.name,
+            rooms: event.rooms.as_slice().into(),
+            publisher: Publisher::Elsewhere,
+            received: Instant::now(),
+            position: Some(position),
+            audiences: self.audiences.len(),
+        });
+        let event = Arc::new(logged(event, self.view.log).on(way));
         self.set_head(position);
         self.tail.push(event.clone());
         self.deliver(&event, ALL);
+    }
+
+    /// Notes an event's way as it goes out.
+    fn note(&self, append: &Append, receipt: &Receipt, position: Option<Position>) -> Arc<Way> {
+        self.census.ways.note(Outgoing {
+            id: receipt.id().clone(),
+            event: append.event.name(),
+            rooms: append.rooms.clone(),
+            publisher: receipt.publisher(),
+            received: receipt.received(),
+            position,
+            audiences: self.audiences.len(),
+        })
     }
 
     fn deliver(&self, event: &Arc<Logged>, audiences: u64) {
@@ -144,8 +178,8 @@ impl Sequencer {
         let member = &entry.member;
         let (room, key, session) = (entry.room.clone(), member.key, member.session.clone());
         let outlet = member.outlet.clone();
-        let told = session.clone().recipient();
-        member.audience.do_send(AddMember { room, key, outlet, session: told, begin, at, reply, entered });
+        let (told, probe) = (session.recipient(), session.probe().clone());
+        member.audience.do_send(AddMember { room, key, outlet, session: told, probe, begin, at, reply, entered });
         if from_log {
             session.do_send(Entered { room: entry.room.clone() });
         }

@@ -67,6 +67,10 @@ impl Outage {
         writes.rev().for_each(|write| self.held.push_front(write));
     }
 
+    pub fn len(&self) -> usize {
+        self.held.len() + self.parked.len()
+    }
+
     fn is_full(&self) -> bool {
         self.held.len() >= Self::MAX_HELD || self.weight >= Self::MAX_WEIGHT
     }

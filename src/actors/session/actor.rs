@@ -2,6 +2,7 @@
 //! event stands in `commands.rs`, how its rights end in `rights.rs`.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,10 +15,12 @@ use super::Directory;
 use super::access;
 use super::commands::Asked;
 use super::cursor::Cursor;
+use super::operator;
 use super::reading::Reading;
 use super::recovery::Recovery;
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
 use crate::access::{Decisions, Pids, Policy, RateLimit};
+use crate::actors::insight::{Census, Post, SessionRecord};
 use crate::actors::messages::{
     Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
     Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, SessionKey,
@@ -33,20 +36,21 @@ use crate::telemetry::{EventStatus, Metrics};
 
 /// What all sessions of an instance share.
 pub struct SessionServices {
-    pub registry: Addr<Registry>,
-    pub sequencer: Addr<Sequencer>,
+    pub registry: Post<Registry>,
+    pub sequencer: Post<Sequencer>,
     pub view: Arc<LogView>,
     pub pids: Pids,
     pub log_limits: LogConfig,
     /// How long a client may take no more before its transport is closed.
     pub slow_patience: Duration,
-    pub rights: Addr<RightsMonitor>,
+    pub rights: Post<RightsMonitor>,
     pub revocations: Addr<RevocationMonitor>,
     pub policy: Arc<Policy>,
     pub store: Store,
     pub rate_limit: RateLimit,
     pub metrics: Arc<Metrics>,
     pub directory: Arc<Directory>,
+    pub census: Arc<Census>,
     pub max_rooms: usize,
     pub publish_ids: PublishIds,
 }
@@ -72,7 +76,7 @@ impl Default for PublishIds {
 }
 
 impl PublishIds {
-    pub fn next(&self) -> Box<str> {
+    pub fn next(&self) -> Arc<str> {
         // A cuid for each would cost a hash and big-number arithmetic, 2 % of a small room's fan-out.
         format!("{}-{}", self.instance, self.next.fetch_add(1, Ordering::Relaxed)).into()
     }
@@ -115,8 +119,9 @@ pub struct SessionSeed {
     pub socket_id: Box<str>,
     pub outlet: Arc<dyn Outlet>,
     /// This thread's.
-    pub audience: Addr<Audience>,
+    pub audience: Post<Audience>,
     pub audience_index: usize,
+    pub address: Option<IpAddr>,
     pub pid: PidKey,
     /// Set where it goes on from an earlier connection.
     pub recovery: Option<Recovery>,
@@ -136,6 +141,7 @@ pub struct Session {
     /// Events that its client sent before the session was back in its rooms.
     early: VecDeque<ClientEvent>,
     pub(super) reading: Option<Reading>,
+    pub(super) record: Arc<SessionRecord>,
     /// Since when its client has not had everything for want of taking it.
     pub(super) behind_since: Option<Instant>,
     pub(super) services: Arc<SessionServices>,
@@ -144,10 +150,21 @@ pub struct Session {
 impl Session {
     /// Starts the session on the arbiter's thread. It is on its way into its user's room
     /// before this returns, so nothing published after the client's CONNECT passes it by.
-    pub fn start(seed: SessionSeed, services: Arc<SessionServices>, arbiter: &ArbiterHandle) -> Addr<Self> {
+    pub fn start(seed: SessionSeed, services: Arc<SessionServices>, arbiter: &ArbiterHandle) -> Post<Self> {
         let key = services.directory.next_key();
-        let SessionSeed { identity, expires_at, decisions, socket_id, outlet, audience, audience_index, pid, recovery } =
-            seed;
+        let record = Arc::new(operator::record(key, &seed));
+        let SessionSeed {
+            identity,
+            expires_at,
+            decisions,
+            socket_id,
+            outlet,
+            audience,
+            audience_index,
+            pid,
+            recovery,
+            ..
+        } = seed;
         let recovered = recovery.is_some();
         let transport = outlet.transport();
         tracing::info!(user = identity.label(), socket = %socket_id, transport, recovered, "connected");
@@ -159,8 +176,16 @@ impl Session {
         let own_room = access::own_room(&decisions, &identity);
         let session = Self::start_in_arbiter(arbiter, {
             let (outlet, audience, sequencer) = (outlet.clone(), audience.clone(), services.sequencer.clone());
+            let record = record.clone();
             move |ctx| Self {
-                member: Member { key, audience, audience_index, outlet, session: ctx.address(), sequencer },
+                member: Member {
+                    key,
+                    audience,
+                    audience_index,
+                    outlet,
+                    session: Post::new(ctx.address(), record.probe.clone()),
+                    sequencer,
+                },
                 state: SessionState::new(session_identity, session_services.max_rooms),
                 decisions,
                 expires_at,
@@ -171,11 +196,13 @@ impl Session {
                 early: VecDeque::new(),
                 reading: None,
                 behind_since: None,
+                record,
                 services: session_services,
             }
         });
-        outlet.attend(session.clone().recipient());
-        services.directory.insert(key, session.clone(), pid, identity.is_backend());
+        let session = Post::new(session, record.probe.clone());
+        outlet.attend(session.recipient());
+        services.directory.insert(session.clone(), record);
         watch_identity(&services, &identity, key, &session);
         let sequencer = services.sequencer.clone();
         let member = Member { key, audience, audience_index, outlet, session: session.clone(), sequencer };
@@ -255,14 +282,14 @@ impl Session {
 }
 
 /// Has the session told when its user's rows change, and when its token is revoked.
-fn watch_identity(services: &SessionServices, identity: &Identity, key: SessionKey, session: &Addr<Session>) {
+fn watch_identity(services: &SessionServices, identity: &Identity, key: SessionKey, session: &Post<Session>) {
     if let Some(user) = identity.user() {
         let (subject, facts) = (Subject::User(user.id.clone()), Facts::User(Some(user.clone())));
-        services.rights.do_send(WatchRights { subject, facts, key, session: session.clone().recipient() });
+        services.rights.do_send(WatchRights { subject, facts, key, session: session.recipient() });
     }
     let ids = identity.revocation_ids().to_vec();
     if !ids.is_empty() {
-        services.revocations.do_send(WatchToken { ids, key, session: session.clone().recipient() });
+        services.revocations.do_send(WatchToken { ids, key, session: session.recipient() });
     }
 }
 
@@ -283,6 +310,7 @@ impl Actor for Session {
 // However a session ends, by its client, by us or by a panic, it leaves nothing behind.
 impl Drop for Session {
     fn drop(&mut self) {
+        self.record.end();
         for (room, rests_on) in self.state.take_rooms() {
             self.send_leave(room, rests_on, false, Reply::default());
         }
@@ -297,6 +325,7 @@ impl Drop for Session {
             self.member.outlet.close(Closing::Transport);
         }
         self.member.outlet.ended();
+        self.services.census.remember(self.record.life.clone());
         self.services.metrics.connections.decrement(1);
         // Last: a stop waits for the directory to be empty, and then all of this is done.
         self.services.directory.remove(self.member.key);
@@ -307,6 +336,7 @@ impl Handler<ClientEvent> for Session {
     type Result = ();
 
     fn handle(&mut self, message: ClientEvent, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         // Each is bounded by its slot: no more is read while too much is under way.
         if self.arriving > 0 || !self.early.is_empty() {
             self.early.push_back(message);
@@ -325,6 +355,7 @@ impl Handler<TakeEarly> for Session {
     type Result = ();
 
     fn handle(&mut self, _: TakeEarly, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
         if let Some(event) = self.early.pop_front() {
             self.receive(event, ctx);
             ctx.notify(TakeEarly);
@@ -336,6 +367,7 @@ impl Handler<PublishSettled> for Session {
     type Result = ();
 
     fn handle(&mut self, message: PublishSettled, _: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
         let PublishSettled { ack, received, outcome, slot } = message;
         let asked = Asked { event: "broadcast", ack, received, slot };
         match outcome {
@@ -352,6 +384,7 @@ impl Handler<JoinFailed> for Session {
     type Result = ();
 
     fn handle(&mut self, message: JoinFailed, _: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         let JoinFailed { room, ack, code, again } = message;
         if room.kind() == RoomKind::User || self.arriving > 0 {
             // A session without one of its rooms would miss events in silence; the client comes back to a whole one.
@@ -372,6 +405,7 @@ impl Handler<Entered> for Session {
     type Result = ();
 
     fn handle(&mut self, message: Entered, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         self.arrived(message.room, ctx);
     }
 }
@@ -380,6 +414,7 @@ impl Handler<FellBehind> for Session {
     type Result = ();
 
     fn handle(&mut self, message: FellBehind, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
         self.fall_behind(message.after, message.starts, ctx);
     }
 }
@@ -388,6 +423,7 @@ impl Handler<OutletDrained> for Session {
     type Result = ();
 
     fn handle(&mut self, _: OutletDrained, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
         self.feed(ctx);
     }
 }
@@ -406,6 +442,7 @@ impl Handler<RightsChanged> for Session {
     type Result = ();
 
     fn handle(&mut self, _: RightsChanged, ctx: &mut Self::Context) {
+        let _handling = self.record.probe.handling_other();
         self.check_rights_again(ctx);
     }
 }
@@ -422,6 +459,7 @@ impl Handler<Drain> for Session {
     type Result = ();
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
         self.member.outlet.close(Closing::Transport);
     }
 }

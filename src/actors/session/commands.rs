@@ -90,7 +90,7 @@ impl Session {
         let decisions = self.decisions.clone();
         let status = operation.new_status().unwrap_or(KitchenStatus::Delivered);
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
-        let registry = self.services.registry.clone();
+        let (registry, key) = (self.services.registry.clone(), self.member.key);
         let id = self.services.publish_ids.next();
         let event = asked.event;
         let changing = async move {
@@ -104,7 +104,7 @@ impl Session {
                 change: Some(ItemChange { item, status }),
             };
             let (receipt, outcome) = Receipt::for_caller(id);
-            registry.do_send(Publish { append, receipt });
+            registry.do_send(Publish { append, receipt: receipt.by(key) });
             let published = outcome.await.unwrap_or(Err(Receipt::LOST));
             published.map_err(|refusal| Refusal { message: failure_message(event), ..refusal })?;
             Ok::<_, AccessError>(success)
@@ -147,7 +147,7 @@ impl Session {
     fn place(&self, request: PublishRequest, asked: Asked, ctx: &Context<Self>) {
         let (append, id) = publishing(&self.services, &self.state.identity, request);
         let session = ctx.address().recipient();
-        let receipt = Receipt::for_session(id, session, asked.ack, asked.received, asked.slot);
+        let receipt = Receipt::for_session(id, session, asked.ack, asked.received, asked.slot).by(self.member.key);
         self.services.registry.do_send(Publish { append, receipt });
     }
 
@@ -186,6 +186,7 @@ impl Session {
 
     fn refuse(&self, name: &str, known: Option<&'static str>, ack: Option<i64>, received: Instant, refusal: &Refusal) {
         let status = EventStatus::of::<()>(&Err(refusal.clone()));
+        self.record.note_error(known.unwrap_or("unknown"), refusal);
         self.services.metrics.client_event(known, status, received.elapsed());
         self.member.outlet.push_notice(&error_packet(refusal, name, None));
         self.acknowledge(ack, &refused_ack(refusal));
@@ -213,13 +214,13 @@ fn order_updated(item: &Cuid, tab: &Cuid, status: KitchenStatus) -> Event {
 }
 
 /// What a publisher's request asks to have appended, and the id that it is answered with.
-pub fn publishing(services: &SessionServices, identity: &Identity, request: PublishRequest) -> (Append, Box<str>) {
+pub fn publishing(services: &SessionServices, identity: &Identity, request: PublishRequest) -> (Append, Arc<str>) {
     let name = request.id.clone().map(|id| PublishName {
         publisher: identity.principal().into(),
         id,
         digest: digest(&request),
     });
-    let id = request.id.unwrap_or_else(|| services.publish_ids.next());
+    let id = request.id.map_or_else(|| services.publish_ids.next(), Arc::from);
     let event = Event::new(request.event.as_str(), request.payload);
     (Append { rooms: request.rooms.into(), event, kept: !request.volatile, name, change: None }, id)
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::SessionServices;
+use crate::access::policy::{Operation, Question};
 use crate::access::{Claim, TokenRefusal, Tokens};
 use crate::domain::{Bearer, Identity, UserFacts, UserId};
 use crate::store::{Store, StoreError};
@@ -42,6 +44,12 @@ pub async fn identify(
             Ok((Identity::Bearer(Bearer { warrant, user }), expires_at))
         }
     }
+}
+
+/// Whether this is a biscuit whose holder may see inside, by the policy. Where that cannot be told, not.
+pub async fn is_operator(tokens: &Tokens, services: &SessionServices, token: &str) -> bool {
+    let Ok((identity @ Identity::Bearer(_), _)) = identify(tokens, &services.store, token).await else { return false };
+    services.policy.decide(&identity, &Question::anywhere(Operation::Admin), SystemTime::now()).is_ok()
 }
 
 async fn user(store: &Store, id: &UserId) -> Result<Arc<UserFacts>, NotIdentified> {

@@ -111,6 +111,11 @@ impl Instance {
         connection.batch_execute(sql).unwrap();
     }
 
+    /// Waits until it has stopped by itself.
+    pub fn ended(&self) {
+        eventually("its end", || self.running.as_ref().is_none_or(JoinHandle::is_finished).then_some(()));
+    }
+
     /// Begins the stop, as a signal does; the end is waited for on dropping.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {

@@ -1,0 +1,157 @@
+//! Who may see inside: the operator's token, and a limit to guessing it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+use crate::config::AdminConfig;
+
+/// Why someone is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAdministrator {
+    Missing,
+    Wrong,
+    /// Too many wrong ones came from there: this one was not looked at.
+    TooMany {
+        retry_after: Duration,
+    },
+}
+
+impl NotAdministrator {
+    /// The metric's label.
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Wrong => "wrong",
+            Self::TooMany { .. } => "too_many",
+        }
+    }
+}
+
+/// Wrong tokens of one address.
+#[derive(Clone, Copy)]
+struct Failures {
+    count: f64,
+    at: Instant,
+}
+
+impl Failures {
+    fn at(self, now: Instant) -> Self {
+        let forgiven = now.saturating_duration_since(self.at).as_secs_f64() / AdminAccess::FORGIVEN_AFTER.as_secs_f64();
+        Self { count: (self.count - forgiven).max(0.0), at: now }
+    }
+}
+
+pub struct AdminAccess {
+    token: Option<SecretString>,
+    failures: Mutex<HashMap<IpAddr, Failures>>,
+}
+
+impl AdminAccess {
+    /// Wrong tokens of one address before it has to wait, and how long each counts.
+    const MAX_FAILURES: f64 = 20.0;
+    const FORGIVEN_AFTER: Duration = Duration::from_secs(3);
+    /// Addresses that are remembered; past it no more are counted.
+    const MAX_ADDRESSES: usize = 10_000;
+
+    pub fn new(config: &AdminConfig) -> Self {
+        Self { token: config.token.clone(), failures: Mutex::default() }
+    }
+
+    /// Whether the token is the operator's. Takes as long for a right prefix as for a wrong one. Of biscuits
+    /// the policy decides (`actors/session/identify.rs`).
+    pub fn may_administrate(&self, token: &str) -> bool {
+        self.token.as_ref().is_some_and(|secret| secret.expose_secret().as_bytes().ct_eq(token.as_bytes()).into())
+    }
+
+    /// Looks at what someone shows, and counts it where it is wrong.
+    ///
+    /// # Errors
+    /// Why it does not let them in.
+    pub fn check(&self, token: Option<&str>, address: Option<IpAddr>) -> Result<(), NotAdministrator> {
+        self.check_at(token, address, false, Instant::now())
+    }
+
+    /// The same for a token that may be a biscuit: `by_policy` is what the policy says of its holder.
+    ///
+    /// # Errors
+    /// Why it does not let them in.
+    pub fn check_either(
+        &self,
+        token: Option<&str>,
+        address: Option<IpAddr>,
+        by_policy: bool,
+    ) -> Result<(), NotAdministrator> {
+        self.check_at(token, address, by_policy, Instant::now())
+    }
+
+    fn check_at(
+        &self,
+        token: Option<&str>,
+        address: Option<IpAddr>,
+        by_policy: bool,
+        now: Instant,
+    ) -> Result<(), NotAdministrator> {
+        let token = token.ok_or(NotAdministrator::Missing)?;
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let mut failures = self.failures.lock();
+        let before = failures.get(&address).map_or(0.0, |failures| failures.at(now).count);
+        // Not even a right one is looked at, or guessing would go on as fast as before.
+        if before > Self::MAX_FAILURES - 1.0 {
+            return Err(NotAdministrator::TooMany { retry_after: Self::FORGIVEN_AFTER });
+        }
+        if by_policy || self.may_administrate(token) {
+            return Ok(());
+        }
+        if failures.len() < Self::MAX_ADDRESSES || failures.contains_key(&address) {
+            failures.insert(address, Failures { count: before + 1.0, at: now });
+        }
+        Err(NotAdministrator::Wrong)
+    }
+
+    /// Forgets addresses that have not failed for a while.
+    pub fn forget_idle(&self) {
+        let now = Instant::now();
+        self.failures.lock().retain(|_, failures| failures.at(now).count > 0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(token: Option<&str>) -> AdminAccess {
+        AdminAccess::new(&AdminConfig { token: token.map(SecretString::from) })
+    }
+
+    #[test]
+    fn the_token_alone_opens() {
+        let access = access(Some("a-token-of-an-operator"));
+        assert_eq!(access.check(Some("a-token-of-an-operator"), None), Ok(()));
+        assert_eq!(access.check(None, None), Err(NotAdministrator::Missing));
+        for wrong in ["", "a-token-of-an-operato", "a-token-of-an-operator2"] {
+            assert_eq!(access.check(Some(wrong), None), Err(NotAdministrator::Wrong));
+        }
+    }
+
+    #[test]
+    fn without_a_token_it_stays_shut() {
+        assert_eq!(access(None).check(Some(""), None), Err(NotAdministrator::Wrong));
+    }
+
+    #[test]
+    fn who_guesses_has_to_wait() {
+        let (access, now) = (access(Some("right")), Instant::now());
+        let guesser = Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)));
+        for _ in 0..20 {
+            assert_eq!(access.check_at(Some("wrong"), guesser, false, now), Err(NotAdministrator::Wrong));
+        }
+        assert!(matches!(access.check_at(Some("right"), guesser, false, now), Err(NotAdministrator::TooMany { .. })));
+        assert_eq!(access.check_at(Some("right"), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), false, now), Ok(()));
+        assert_eq!(access.check_at(Some("right"), guesser, false, now + Duration::from_secs(4)), Ok(()));
+    }
+}

@@ -1,0 +1,57 @@
+//! What an operator may see of a session and do with it.
+
+use std::collections::HashMap;
+
+use actix::prelude::*;
+
+use super::actor::{Session, SessionSeed};
+use super::recovery::Recovery;
+use crate::actors::insight::{Newcomer, SessionRecord};
+use crate::actors::messages::{EndSession, InspectSeat, InspectSession, SessionKey, SessionView, Tell};
+
+/// What is known of a session without asking it.
+pub(super) fn record(key: SessionKey, seed: &SessionSeed) -> SessionRecord {
+    let rooms = |recovery: &Recovery| recovery.rooms.iter().map(|room| (room.room.clone(), room.start)).collect();
+    SessionRecord::new(Newcomer {
+        key,
+        socket_id: &seed.socket_id,
+        identity: &seed.identity,
+        pid: seed.pid,
+        recovered: seed.recovery.as_ref().map(rooms),
+        address: seed.address,
+        expires_at: seed.expires_at,
+        outlet: seed.outlet.clone(),
+    })
+}
+
+impl Handler<EndSession> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: EndSession, ctx: &mut Self::Context) {
+        self.end("an operator ended it", ctx);
+    }
+}
+
+impl Handler<Tell> for Session {
+    type Result = ();
+
+    fn handle(&mut self, message: Tell, _: &mut Self::Context) {
+        let _handling = self.record.probe.handling();
+        self.member.outlet.push_notice(&message.packet);
+    }
+}
+
+impl Handler<InspectSession> for Session {
+    type Result = ResponseFuture<SessionView>;
+
+    fn handle(&mut self, _: InspectSession, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.record.probe.handling();
+        let (identity, rooms) = (self.state.identity.clone(), self.state.rooms());
+        let asking = self.member.audience.send(InspectSeat { key: self.member.key });
+        Box::pin(async move {
+            let seated: HashMap<_, _> = asking.await.unwrap_or_default().into_iter().collect();
+            let rooms = rooms.into_iter().map(|room| (seated.get(&room).copied(), room)).map(|(at, room)| (room, at));
+            SessionView { identity, rooms: rooms.collect() }
+        })
+    }
+}

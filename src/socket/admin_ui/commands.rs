@@ -1,0 +1,124 @@
+//! What an Admin UI asks to have done. A join or a leave is done as if the session's client had asked
+//! for it, so the same policy decides; an emit to a room is a publish like any other.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::handler::message::MessageHandler;
+use socketioxide::socket::Socket;
+use socketioxide_core::Value as PacketValue;
+
+use crate::actors::ingress::Ingress;
+use crate::actors::messages::{ClientEvent, EndSession, EventPayload, Publish, Tell};
+use crate::actors::publication::Receipt;
+use crate::actors::session::{Listed, SessionServices, publishing};
+use crate::domain::{EventPacket, Identity, PublishRequest, Refusal, RoomKind, RoomName};
+
+/// Takes the commands of one UI.
+pub struct Commands {
+    pub services: Arc<SessionServices>,
+}
+
+impl MessageHandler<LocalAdapter, Self> for Commands {
+    fn call(&self, _: Arc<Socket>, value: PacketValue, _: Option<i64>) {
+        let PacketValue::Str(text, None) = value else { return };
+        let Ok(arguments) = serde_json::from_str::<Vec<Value>>(&text) else { return };
+        let text = |index: usize| arguments.get(index).and_then(Value::as_str);
+        // Every command begins with the namespace that it is for; sessions are in `/` alone.
+        let (Some(command), Some("/")) = (text(0), text(1)) else { return };
+        match (command, text(2)) {
+            ("emit", filter) => self.emit(filter, text(3), arguments.get(4)),
+            ("join", Some(room)) => self.move_sessions("join", room, text(3)),
+            ("leave", Some(room)) => self.move_sessions("leave", room, text(3)),
+            ("_disconnect", _) => self.disconnect(text(3)),
+            _ => {}
+        }
+    }
+}
+
+impl Commands {
+    fn emit(&self, filter: Option<&str>, event: Option<&str>, payload: Option<&Value>) {
+        let filter = filter.filter(|filter| !filter.is_empty());
+        let room = filter.and_then(RoomName::parse);
+        // What goes to sessions rather than a room is checked as a publish is.
+        let checked_as = room.as_ref().map_or("user:operator", RoomName::as_str);
+        let request = json!({ "room": checked_as, "event": event, "payload": payload }).to_string();
+        match PublishRequest::parse(&request) {
+            Ok(request) if room.is_some() => self.publish(request),
+            Ok(request) => {
+                let packet = EventPacket::new(request.event.as_str(), &request.payload);
+                tracing::warn!(filter, event, "an operator emits to sessions");
+                for Listed { session, .. } in self.selected(filter) {
+                    session.do_send(Tell { packet: packet.clone() });
+                }
+            }
+            Err(refusal) => refused("emit", &refusal),
+        }
+    }
+
+    fn publish(&self, request: PublishRequest) {
+        let (append, id) = publishing(&self.services, &Identity::System, request);
+        tracing::warn!(rooms = ?append.rooms, event = append.event.name(), "an operator publishes");
+        let (receipt, _) = Receipt::for_caller(id);
+        self.services.registry.do_send(Publish { append, receipt });
+    }
+
+    fn move_sessions(&self, how: &'static str, room: &str, filter: Option<&str>) {
+        let Some((room, member)) = RoomName::parse(room).and_then(|room| Some((room.clone(), member(&room)?))) else {
+            return refused(how, &Refusal::invalid("room"));
+        };
+        tracing::warn!(%room, filter, how, "an operator moves sessions");
+        let payload = json!({ member: room.id() }).to_string();
+        for Listed { session, .. } in self.selected(filter) {
+            let Ok(payload) = RawValue::from_string(payload.clone()) else { return };
+            session.do_send(ClientEvent {
+                name: format!("{}:{how}", room.kind().as_str()).into(),
+                payload: EventPayload::Json(Some(payload)),
+                ack: None,
+                received: Instant::now(),
+                slot: Arc::<Ingress>::default().take(),
+            });
+        }
+    }
+
+    fn disconnect(&self, filter: Option<&str>) {
+        tracing::warn!(filter, "an operator disconnects sessions");
+        self.selected(filter).into_iter().for_each(|Listed { session, .. }| session.do_send(EndSession));
+    }
+
+    /// One session by its id, those in a room by its name, or all.
+    fn selected(&self, filter: Option<&str>) -> Vec<Listed> {
+        let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return self.services.directory.all() };
+        let Some(room) = RoomName::parse(filter) else {
+            return self.services.directory.by_socket_id(filter).into_iter().collect();
+        };
+        let audiences = self.services.census.audiences();
+        let members: std::collections::HashSet<_> =
+            audiences.iter().flat_map(|record| record.journal.members(&room)).map(|(key, _)| key).collect();
+        let mut listed = self.services.directory.all();
+        listed.retain(|listed| members.contains(&listed.record.life.key));
+        listed
+    }
+}
+
+/// The member of a join's payload that names the room.
+fn member(room: &RoomName) -> Option<&'static str> {
+    match room.kind() {
+        RoomKind::Tab => Some("tabId"),
+        RoomKind::Venue | RoomKind::Kitchen => Some("venueId"),
+        RoomKind::Table => Some("tableId"),
+        RoomKind::User => None,
+    }
+}
+
+fn refused(command: &'static str, refusal: &Refusal) {
+    tracing::warn!(
+        command,
+        refusal = refusal.message,
+        field = refusal.field,
+        "an operator's command was not carried out"
+    );
+}

@@ -1,0 +1,51 @@
+//! What each metric says.
+
+use metrics::Recorder;
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+pub(super) fn describe(recorder: &PrometheusRecorder) {
+    let gauges = [
+        ("socket_connections", "Current number of socket connections"),
+        ("expeditor_connections", "Sessions on this instance, by transport"),
+        (
+            "expeditor_mailbox_depth",
+            "The deepest that the mailbox of an actor that all sessions share was in the last 5 seconds",
+        ),
+        ("expeditor_log_waiting", "Events, entries and leavings that wait to be stored"),
+        ("expeditor_sessions_behind", "Sessions that take less than comes, and read their events from the log"),
+        ("expeditor_rooms", "Rooms that are running on this instance"),
+        ("expeditor_log_held", "Writes that are held back because the database does not answer"),
+    ];
+    let counters = [
+        ("socket_events_total", "Total socket events processed"),
+        ("expeditor_publishes_total", "Publishes that took their place in their rooms"),
+        ("expeditor_deliveries_total", "Events handed to a session's connection"),
+        ("expeditor_room_restarts_total", "Rooms that were started again after a panic"),
+        ("expeditor_slow_sessions_total", "Sessions whose transport was closed because they did not read"),
+        ("expeditor_log_writes_total", "Events, entries and leavings that were stored"),
+        ("expeditor_recoveries_total", "Clients that showed a pid to have their session back, by outcome"),
+        ("expeditor_admin_refusals_total", "Requests to /admin that were refused, by cause"),
+        ("expeditor_connect_refusals_total", "Connections that were refused, by cause"),
+    ];
+    for (name, help) in gauges {
+        recorder.describe_gauge(name.into(), None, help.into());
+    }
+    for (name, help) in counters {
+        recorder.describe_counter(name.into(), None, help.into());
+    }
+    recorder.describe_histogram(
+        "expeditor_log_commit_seconds".into(),
+        None,
+        "From a batch's start until it was stored".into(),
+    );
+    recorder.describe_histogram(
+        "expeditor_delivery_seconds".into(),
+        None,
+        "From an event's receipt until it was handed to its sessions' connections; one event in sixteen".into(),
+    );
+    recorder.describe_histogram(
+        "socket_event_duration_seconds".into(),
+        None,
+        "Socket event processing duration".into(),
+    );
+}

@@ -1,0 +1,27 @@
+// What is wrong, in one line each, the worst first.
+import type { House } from './api';
+import { count } from './format';
+
+export interface Problem {
+  text: string;
+  bad: boolean;
+  // How to sort the tree to see it.
+  sort?: string;
+}
+
+export function problems(house: House): Problem[] {
+  const found: Problem[] = [];
+  if (!house.durable) {
+    found.push({ text: `The database does not answer: ${count(house.waitingForLog)} events wait for it`, bad: true });
+  }
+  if (house.draining) found.push({ text: 'The instance is stopping', bad: true });
+  if (house.restarted > 0) {
+    const rooms = house.restarted === 1 ? 'One room was' : `${count(house.restarted)} rooms were`;
+    found.push({ text: `${rooms} started again`, bad: true, sort: 'restarts' });
+  }
+  if (house.behind > 0) {
+    const sessions = house.behind === 1 ? 'One session is' : `${count(house.behind)} sessions are`;
+    found.push({ text: `${sessions} behind`, bad: false, sort: 'lag' });
+  }
+  return found;
+}
