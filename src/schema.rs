@@ -17,6 +17,7 @@ diesel::table! {
         log -> BigInt,
         head -> BigInt,
         pid_secret -> Binary,
+        boot -> Text,
     }
 }
 

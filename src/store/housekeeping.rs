@@ -64,8 +64,7 @@ async fn checkpoint_once(inner: &Inner) -> Result<(), StoreError> {
     drop(connection);
     if pages > LONG_LOG {
         // Nearly all of it is done: what is left is what came meanwhile.
-        let mut connection = connection::get(&inner.writer).await?;
-        connection::blocking(&mut connection, |connection| run_checkpoint(connection, "RESTART")).await?;
+        inner.writer.run(|connection| run_checkpoint(connection, "RESTART")).await?;
     }
     Ok(())
 }
@@ -90,17 +89,13 @@ async fn prune(inner: &Inner, limits: &LogConfig, count: bool, forget: bool) -> 
     }
     if forget {
         let limits = limits.clone();
-        let mut connection = connection::get(&inner.writer).await?;
-        connection::blocking(&mut connection, move |connection| retention::prune_sessions(connection, &limits)).await?;
+        inner.writer.run(move |connection| retention::prune_sessions(connection, &limits)).await?;
     }
     let mut more = true;
     while more {
         let (rooms, limits) = (inner.room_ids.clone(), limits.clone());
-        let mut connection = connection::get(&inner.writer).await?;
-        more = connection::blocking(&mut connection, move |connection| {
-            retention::prune(connection, &limits, &mut rooms.lock())
-        })
-        .await?;
+        more =
+            inner.writer.run(move |connection| retention::prune(connection, &limits, &mut rooms.lock())).await?;
     }
     Ok(())
 }

@@ -20,12 +20,31 @@ pub fn commit(connection: &mut SqliteConnection, writes: &[Write], rooms: &mut R
         if head != before {
             diesel::update(log_head::table).set(log_head::head.eq(to_db(head))).execute(connection)?;
         }
-        Ok(Committed { before, written })
+        Ok(Committed { before, written, generation: 0 })
     });
     if committed.is_ok() {
         rooms.keep();
     }
     committed
+}
+
+/// Positions that are left out after the machine went down: more than can have been waiting for the disk.
+const LEFT_OUT: i64 = 1 << 32;
+
+/// Notes under which boot of the machine the log is written. Events that had gone out when the machine lost
+/// power may be missing from the file, and clients have their positions: those are not given out again.
+pub fn note_boot(connection: &mut SqliteConnection, boot: &str) -> QueryResult<()> {
+    connection.immediate_transaction(|connection| {
+        let (head, last): (i64, String) =
+            log_head::table.select((log_head::head, log_head::boot)).first(connection)?;
+        if last != boot {
+            let head = if head == 0 { 0 } else { head + LEFT_OUT };
+            diesel::update(log_head::table)
+                .set((log_head::head.eq(head), log_head::boot.eq(boot)))
+                .execute(connection)?;
+        }
+        Ok(())
+    })
 }
 
 struct Transaction<'a> {

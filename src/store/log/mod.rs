@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::domain::{Cuid, Event, KitchenStatus, LogId, PidKey, Position, RoomName};
 
 pub(super) use rooms::RoomIds;
+pub use super::writer::{Generation, Synced};
 
 /// What the log is, as it was found at the start.
 #[derive(Clone)]
@@ -101,6 +102,8 @@ pub struct Committed {
     pub before: Position,
     /// For each write, in the order of the batch.
     pub written: Vec<Written>,
+    /// Survives the loss of power once [`Store::synced`](crate::store::Store::synced) has come this far.
+    pub generation: Generation,
 }
 
 /// An event as it was stored.
@@ -132,6 +135,6 @@ fn from_db(position: i64) -> Position {
     Position::try_from(position).unwrap_or_default()
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }

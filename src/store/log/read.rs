@@ -82,12 +82,14 @@ fn newest(connection: &mut SqliteConnection, limit: usize) -> QueryResult<Vec<St
     Ok(events.into_values().collect())
 }
 
-/// The events of all rooms between two positions, the second one with them, in order.
+/// Events of all rooms between two positions, the second one with them, in order, and up to where they are
+/// all: of `limit` rows at most.
 pub fn events_between(
     connection: &mut SqliteConnection,
     after: Position,
     up_to: Position,
-) -> QueryResult<Vec<StoredEvent>> {
+    limit: usize,
+) -> QueryResult<(Vec<StoredEvent>, Position)> {
     // Rows have the order of positions, so those after this one follow the last row before it.
     let row_of = |position: Position| log_events::table.filter(log_events::position.le(to_db(position)));
     let first: Option<i64> =
@@ -96,9 +98,15 @@ pub fn events_between(
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .filter(log_events::id.gt(first.unwrap_or_default()))
         .filter(log_events::position.le(to_db(up_to)))
+        .order(log_events::id)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload))
         .load(connection)?;
-    Ok(by_position(rows).into_values().collect())
+    let cut = rows.len() == limit;
+    let mut events = by_position(rows);
+    // Some of the newest one's rooms may not have been read.
+    let through = if cut { events.pop_last().map_or(up_to, |(position, _)| position - 1) } else { up_to };
+    Ok((events.into_values().collect(), through))
 }
 
 /// Position, room, event, payload.
