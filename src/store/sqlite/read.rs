@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::{LogInfo, SessionRoom, StoredEvent, from_db, to_db};
 use crate::domain::{LogId, PidKey, Position, RoomName};
 use crate::schema::{log_events, log_head, log_rooms, session_rooms};
+use crate::store::log::{LogInfo, SessionRoom, StoredEvent, from_db, to_db};
 
 /// What the log is, and its newest events, as of one moment.
 pub fn resume(connection: &mut SqliteConnection, limit: usize) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {

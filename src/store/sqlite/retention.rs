@@ -5,9 +5,10 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::{RoomIds, now_ms};
+use super::rooms::RoomIds;
 use crate::config::LogConfig;
 use crate::schema::{log_events, log_publishes, log_rooms, session_rooms};
+use crate::store::log::now_ms;
 
 /// Rows that go in one transaction.
 const STEP: i64 = 1_000;

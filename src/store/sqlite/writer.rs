@@ -14,8 +14,9 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use tokio::sync::{oneshot, watch};
 
-use super::StoreError;
-use super::log::append;
+use super::{append, connection};
+use crate::store::StoreError;
+use crate::store::log::{Generation, Synced, now_ms};
 
 type Job = Box<dyn FnOnce(&mut SqliteConnection) + Send>;
 
@@ -24,9 +25,6 @@ pub struct Writer {
     jobs: SyncSender<Job>,
     disk: Disk,
 }
-
-/// The number of a commit, counted by this process.
-pub type Generation = u64;
 
 /// What has reached the disk. Cheap to clone.
 #[derive(Clone)]
@@ -38,14 +36,6 @@ pub struct Disk {
     requests: Sender<()>,
 }
 
-/// How far the disk is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Synced {
-    pub through: Generation,
-    /// Up to here the disk may have lost something.
-    pub lost_through: Generation,
-}
-
 impl Writer {
     /// Jobs that may wait; there is one batch at a time, and what keeps the house.
     const MAX_JOBS: usize = 64;
@@ -53,9 +43,8 @@ impl Writer {
     /// Opens the file once more, for writing.
     pub fn open(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
         let broken = |error: &dyn std::fmt::Display| StoreError::Connection(error.to_string());
-        let mut connection =
-            SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| broken(&error))?;
-        let pragmas = super::connection::pragmas(busy_timeout, "NORMAL");
+        let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| broken(&error))?;
+        let pragmas = connection::pragmas(busy_timeout, "NORMAL");
         diesel::connection::SimpleConnection::batch_execute(&mut connection, &pragmas)?;
         append::note_boot(&mut connection, &boot_id())?;
         let disk = Disk::watch(path).map_err(|error| broken(&error))?;
@@ -73,21 +62,24 @@ impl Writer {
 
     /// Runs `work` on the writing connection, after what was asked for before. It is carried through even when
     /// nobody waits any longer.
-    pub async fn run<T: Send + 'static>(
+    pub fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (done, outcome) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            // Who asked may have gone.
-            done.send(work(connection)).ok();
-        });
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Timeout,
-            TrySendError::Disconnected(_) => StoreError::Connection("the writing thread has ended".to_owned()),
-        })?;
-        let outcome = outcome.await.map_err(|_| StoreError::Connection("a write died".to_owned()))?;
-        Ok(outcome?)
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
+        let jobs = self.jobs.clone();
+        async move {
+            let (done, outcome) = oneshot::channel();
+            let job: Job = Box::new(move |connection| {
+                // Who asked may have gone.
+                done.send(work(connection)).ok();
+            });
+            jobs.try_send(job).map_err(|error| match error {
+                TrySendError::Full(_) => StoreError::Timeout,
+                TrySendError::Disconnected(_) => StoreError::Connection("the writing thread has ended".to_owned()),
+            })?;
+            let outcome = outcome.await.map_err(|_| StoreError::Connection("a write died".to_owned()))?;
+            Ok(outcome?)
+        }
     }
 }
 
@@ -167,5 +159,5 @@ fn bring(wal: &File, generation: Generation, synced: &watch::Sender<Synced>) {
 /// What tells one boot of the machine from any other; on a system that does not say, every start counts as one.
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| format!("start {}", super::log::now_ms()), |id| id.trim().to_owned())
+        .map_or_else(|_| format!("start {}", now_ms()), |id| id.trim().to_owned())
 }

@@ -7,6 +7,7 @@ pub mod instance;
 pub mod network;
 pub mod people;
 pub mod poller;
+pub mod postgres;
 pub mod program;
 pub mod proxy;
 pub mod stock;
