@@ -64,7 +64,7 @@ async fn checkpoint_once(inner: &Inner) -> Result<(), StoreError> {
     drop(connection);
     if pages > LONG_LOG {
         // Nearly all of it is done: what is left is what came meanwhile.
-        inner.writer.run(|connection| run_checkpoint(connection, "RESTART")).await?;
+        inner.writer.run(false, |connection| run_checkpoint(connection, "RESTART")).await?;
     }
     Ok(())
 }
@@ -89,13 +89,13 @@ async fn prune(inner: &Inner, limits: &LogConfig, count: bool, forget: bool) -> 
     }
     if forget {
         let limits = limits.clone();
-        inner.writer.run(move |connection| retention::prune_sessions(connection, &limits)).await?;
+        inner.writer.run(false, move |connection| retention::prune_sessions(connection, &limits)).await?;
     }
     let mut more = true;
     while more {
         let (rooms, limits) = (inner.room_ids.clone(), limits.clone());
         more =
-            inner.writer.run(move |connection| retention::prune(connection, &limits, &mut rooms.lock())).await?;
+            inner.writer.run(false, move |connection| retention::prune(connection, &limits, &mut rooms.lock())).await?;
     }
     Ok(())
 }

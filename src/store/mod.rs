@@ -94,6 +94,8 @@ impl Store {
     const READERS: u32 = 4;
     /// Rows of a page; an event has one for each of its rooms, which are fewer than this.
     const PAGE: usize = 2_000;
+    /// Events whose commit takes no longer than a few hundred µs.
+    const SMALL: usize = 32;
 
     /// Opens the database's file.
     ///
@@ -246,18 +248,19 @@ impl Store {
     pub async fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Result<Committed, StoreError> {
         let rooms = self.inner.room_ids.clone();
         let disk = self.inner.writer.disk().clone();
+        // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in a room
+        // has no such second word.
+        let only_events = writes.iter().all(|write| matches!(write, Write::Append(_) | Write::Look));
+        let small = only_events && writes.len() <= Self::SMALL;
         let commit = move |connection: &mut SqliteConnection| {
             let mut committed = log::append::commit(connection, &writes, &mut rooms.lock());
             if let Ok(committed) = &mut committed {
-                // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in
-                // a room has no such second word.
-                let only_events = writes.iter().all(|write| matches!(write, Write::Append(_) | Write::Look));
                 committed.generation = if only_events { disk.committed() } else { disk.committed_and_synced() };
             }
             landed.store(true, Ordering::Release);
             committed
         };
-        self.inner.writer.run(commit).await
+        self.inner.writer.run(small, commit).await
     }
 
     /// How far what was committed has come to the disk.

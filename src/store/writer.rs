@@ -5,24 +5,36 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
+use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
-use super::StoreError;
-use super::log::append;
+use super::log::{append, now_ms};
+use super::{StoreError, connection};
 
-type Job = Box<dyn FnOnce(&mut SqliteConnection) + Send>;
+/// Runs once, or again where the database was locked by another.
+type Job = Box<dyn FnMut(&mut SqliteConnection) -> Progress + Send>;
+
+#[derive(PartialEq, Eq)]
+enum Progress {
+    Done,
+    Locked,
+}
 
 /// The writing connection and what is known of the disk.
 pub struct Writer {
+    /// Used by the writing thread, and by who commits where it is while nothing is in the way.
+    connection: Arc<Mutex<SqliteConnection>>,
     jobs: SyncSender<Job>,
     disk: Disk,
+    pace: Pace,
 }
 
 /// The number of a commit, counted by this process.
@@ -31,11 +43,17 @@ pub type Generation = u64;
 /// What has reached the disk. Cheap to clone.
 #[derive(Clone)]
 pub struct Disk {
-    wal: Arc<File>,
-    committed: Arc<AtomicU64>,
-    /// Up to which commit everything is on the disk; `Err` with it where the disk refused it.
-    synced: watch::Sender<Synced>,
+    wal: Arc<Wal>,
     requests: Sender<()>,
+}
+
+/// The write-ahead log's file.
+struct Wal {
+    file: File,
+    committed: AtomicU64,
+    synced: watch::Sender<Synced>,
+    /// ms since 1970 at which the sync under way began; 0 without one.
+    syncing_since: AtomicI64,
 }
 
 /// How far the disk is.
@@ -50,73 +68,136 @@ impl Writer {
     /// Jobs that may wait; there is one batch at a time, and what keeps the house.
     const MAX_JOBS: usize = 64;
 
-    /// Opens the file once more, for writing.
-    pub fn open(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
+    /// Opens the file once more, for writing. A locked database is waited for up to `patience`.
+    pub fn open(path: &Path, patience: Duration) -> Result<Self, StoreError> {
         let broken = |error: &dyn std::fmt::Display| StoreError::Connection(error.to_string());
         let mut connection =
             SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| broken(&error))?;
-        let pragmas = super::connection::pragmas(busy_timeout, "NORMAL");
-        diesel::connection::SimpleConnection::batch_execute(&mut connection, &pragmas)?;
+        connection.batch_execute(&connection::pragmas(patience, "NORMAL"))?;
         append::note_boot(&mut connection, &boot_id())?;
+        // From here on who is refused decides whether it can wait.
+        connection.batch_execute("PRAGMA busy_timeout = 0")?;
         let disk = Disk::watch(path).map_err(|error| broken(&error))?;
+        let connection = Arc::new(Mutex::new(connection));
         let (jobs, queue) = sync_channel::<Job>(Self::MAX_JOBS);
+        let shared = connection.clone();
         thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || queue.into_iter().for_each(|job| job(&mut connection)))
+            .spawn(move || queue.into_iter().for_each(|job| carry_through(job, &shared, patience)))
             .map_err(|error| broken(&error))?;
-        Ok(Self { jobs, disk })
+        Ok(Self { connection, jobs, disk, pace: Pace::default() })
     }
 
     pub fn disk(&self) -> &Disk {
         &self.disk
     }
 
-    /// Runs `work` on the writing connection, after what was asked for before. It is carried through even when
-    /// nobody waits any longer.
+    /// Runs `work` on the writing connection: here where it is `small` and the database has been quick, which
+    /// spares two crossings of threads; otherwise on the writing thread, after what was asked for before. It is
+    /// carried through even when nobody waits any longer.
     pub async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+        small: bool,
+        mut work: impl FnMut(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if small
+            && self.pace.is_quick(&self.disk)
+            && let Some(mut connection) = self.connection.try_lock()
+        {
+            let began = Instant::now();
+            let outcome = work(&mut connection);
+            self.pace.note(began.elapsed());
+            if !is_locked(&outcome) {
+                return Ok(outcome?);
+            }
+        }
         let (done, outcome) = oneshot::channel();
+        let mut done = Some(done);
         let job: Job = Box::new(move |connection| {
+            let outcome = work(connection);
+            // The last answer stands, also that it was locked to the end.
+            if is_locked(&outcome) && done.as_ref().is_some_and(|done| !done.is_closed()) {
+                return Progress::Locked;
+            }
             // Who asked may have gone.
-            done.send(work(connection)).ok();
+            done.take().map(|done| done.send(outcome).ok());
+            Progress::Done
         });
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Timeout,
             TrySendError::Disconnected(_) => StoreError::Connection("the writing thread has ended".to_owned()),
         })?;
-        let outcome = outcome.await.map_err(|_| StoreError::Connection("a write died".to_owned()))?;
+        let outcome = outcome.await.map_err(|_| StoreError::Query("database is locked".to_owned()))?;
         Ok(outcome?)
+    }
+}
+
+/// Tries again while another process or connection holds the database.
+fn carry_through(mut job: Job, connection: &Mutex<SqliteConnection>, patience: Duration) {
+    const AGAIN: Duration = Duration::from_millis(1);
+    let began = Instant::now();
+    while job(&mut connection.lock()) == Progress::Locked && began.elapsed() < patience {
+        thread::sleep(AGAIN);
+    }
+}
+
+fn is_locked<T>(outcome: &QueryResult<T>) -> bool {
+    let Err(diesel::result::Error::DatabaseError(_, information)) = outcome else { return false };
+    // diesel has no kind of error for SQLITE_BUSY; this is SQLite's own text for it.
+    information.message().contains("database is locked")
+}
+
+/// Whether the database answers so quickly that a thread which serves sessions may wait for it.
+#[derive(Default)]
+struct Pace {
+    /// ms since 1970
+    slow_until: AtomicI64,
+}
+
+impl Pace {
+    /// A commit to memory takes a tenth of this; past it something is in its way.
+    const QUICK: Duration = Duration::from_millis(2);
+    /// How long nobody waits for a database that was slow once.
+    const WARY_MS: i64 = 5_000;
+
+    fn is_quick(&self, disk: &Disk) -> bool {
+        now_ms() >= self.slow_until.load(Ordering::Relaxed) && !disk.is_late()
+    }
+
+    fn note(&self, took: Duration) {
+        if took > Self::QUICK {
+            self.slow_until.store(now_ms() + Self::WARY_MS, Ordering::Relaxed);
+        }
     }
 }
 
 impl Disk {
     /// What was committed is brought to the disk this far apart, so that many commits share it.
     const PACE: Duration = Duration::from_millis(2);
+    /// A sync that takes longer is a sign of a disk that may make a commit wait as well.
+    const LATE_MS: i64 = 20;
 
     fn watch(database: &Path) -> std::io::Result<Self> {
         let database = database.canonicalize()?;
-        let mut wal = database.clone().into_os_string();
-        wal.push("-wal");
-        let wal = Arc::new(File::open(PathBuf::from(wal))?);
+        let mut path = database.clone().into_os_string();
+        path.push("-wal");
+        let file = File::open(PathBuf::from(path))?;
         // A new file is on the disk once its folder is.
         if let Some(folder) = database.parent() {
             File::open(folder)?.sync_all()?;
         }
+        let (committed, syncing_since) = (AtomicU64::new(0), AtomicI64::new(0));
+        let wal = Arc::new(Wal { file, committed, synced: watch::Sender::default(), syncing_since });
         let (requests, waiting) = channel();
-        let disk = Self { wal, committed: Arc::default(), synced: watch::Sender::default(), requests };
-        // The thread ends with the last of the senders.
-        let (wal, committed, synced) = (disk.wal.clone(), disk.committed.clone(), disk.synced.clone());
-        thread::Builder::new()
-            .name("store-disk".to_owned())
-            .spawn(move || follow(&waiting, &wal, &committed, &synced))?;
-        Ok(disk)
+        let followed = wal.clone();
+        // It ends with the last of the senders.
+        thread::Builder::new().name("store-disk".to_owned()).spawn(move || follow(&waiting, &followed))?;
+        Ok(Self { wal, requests })
     }
 
     /// Counts a commit; it will be on the disk soon.
     pub fn committed(&self) -> Generation {
-        let generation = self.committed.fetch_add(1, Ordering::AcqRel) + 1;
+        let generation = self.wal.committed.fetch_add(1, Ordering::AcqRel) + 1;
         // The thread lives as long as this does.
         self.requests.send(()).ok();
         generation
@@ -124,48 +205,54 @@ impl Disk {
 
     /// Counts a commit and brings it to the disk before it returns.
     pub fn committed_and_synced(&self) -> Generation {
-        let generation = self.committed.fetch_add(1, Ordering::AcqRel) + 1;
-        bring(&self.wal, generation, &self.synced);
+        let generation = self.wal.committed.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wal.sync(generation);
         generation
     }
 
     pub fn synced(&self) -> watch::Receiver<Synced> {
-        self.synced.subscribe()
+        self.wal.synced.subscribe()
+    }
+
+    fn is_late(&self) -> bool {
+        let since = self.wal.syncing_since.load(Ordering::Relaxed);
+        since != 0 && now_ms() - since > Self::LATE_MS
     }
 }
 
-fn follow(requests: &Receiver<()>, wal: &File, committed: &AtomicU64, synced: &watch::Sender<Synced>) {
+fn follow(requests: &Receiver<()>, wal: &Wal) {
     let mut last = Instant::now();
     while requests.recv().is_ok() {
-        let wait = Disk::PACE.saturating_sub(last.elapsed());
-        if !wait.is_zero() {
-            thread::sleep(wait);
-        }
+        thread::sleep(Disk::PACE.saturating_sub(last.elapsed()));
         while requests.try_recv().is_ok() {}
         last = Instant::now();
-        let generation = committed.load(Ordering::Acquire);
-        if synced.borrow().through < generation {
-            bring(wal, generation, synced);
+        let generation = wal.committed.load(Ordering::Acquire);
+        if wal.synced.borrow().through < generation {
+            wal.sync(generation);
         }
     }
 }
 
-/// Everything that was committed before is on the disk when this returns, or is known not to be.
-fn bring(wal: &File, generation: Generation, synced: &watch::Sender<Synced>) {
-    let outcome = wal.sync_data();
-    if let Err(error) = &outcome {
-        tracing::error!(%error, "the disk does not take what was committed");
-    }
-    synced.send_modify(|synced| {
-        synced.through = synced.through.max(generation);
-        if outcome.is_err() {
-            synced.lost_through = synced.lost_through.max(generation);
+impl Wal {
+    /// Everything that was committed before is on the disk when this returns, or is known not to be.
+    fn sync(&self, generation: Generation) {
+        self.syncing_since.store(now_ms(), Ordering::Relaxed);
+        let outcome = self.file.sync_data();
+        self.syncing_since.store(0, Ordering::Relaxed);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "the disk does not take what was committed");
         }
-    });
+        self.synced.send_modify(|synced| {
+            synced.through = synced.through.max(generation);
+            if outcome.is_err() {
+                synced.lost_through = synced.lost_through.max(generation);
+            }
+        });
+    }
 }
 
 /// What tells one boot of the machine from any other; on a system that does not say, every start counts as one.
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| format!("start {}", super::log::now_ms()), |id| id.trim().to_owned())
+        .map_or_else(|_| format!("start {}", now_ms()), |id| id.trim().to_owned())
 }
