@@ -18,6 +18,15 @@ diesel::table! {
         head -> BigInt,
         pid_secret -> Binary,
         boot -> Text,
+        indexed -> BigInt,
+    }
+}
+
+diesel::table! {
+    log_index (room_id, position) {
+        room_id -> BigInt,
+        position -> BigInt,
+        event_id -> BigInt,
     }
 }
 
@@ -187,6 +196,7 @@ diesel::joinable!(venue_staff -> venues (venue_id));
 diesel::allow_tables_to_appear_in_same_query!(
     log_events,
     log_head,
+    log_index,
     log_publishes,
     log_rooms,
     notifications,

@@ -30,11 +30,11 @@ use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, Ta
 use connection::{Connection, Pool};
 use diesel::sqlite::SqliteConnection;
 use loader::Loader;
-use tokio::sync::watch;
-use writer::Writer;
 use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Synced, Write};
 pub use queries::{NewItem, OrderItem, OrderRow, StoredItem, TabRow};
 pub use sheet::{SheetItem, SheetTab, TabSheet};
+use tokio::sync::watch;
+use writer::Writer;
 
 /// Why the database gave no answer. Its text is for the log, never for a client.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! the process; the disk follows at once where whoever waits asks for it, and a moment later otherwise.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -10,8 +11,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diesel::prelude::*;
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -20,7 +21,7 @@ use super::log::{append, now_ms};
 use super::{StoreError, connection};
 
 /// Runs once, or again where the database was locked by another.
-type Job = Box<dyn FnMut(&mut SqliteConnection) -> Progress + Send>;
+type Job = Box<dyn FnMut(&mut Line) -> Progress + Send>;
 
 #[derive(PartialEq, Eq)]
 enum Progress {
@@ -31,7 +32,7 @@ enum Progress {
 /// The writing connection and what is known of the disk.
 pub struct Writer {
     /// Used by the writing thread, and by who commits where it is while nothing is in the way.
-    connection: Arc<Mutex<SqliteConnection>>,
+    line: Arc<Mutex<Line>>,
     jobs: SyncSender<Job>,
     disk: Disk,
     pace: Pace,
@@ -71,21 +72,19 @@ impl Writer {
     /// Opens the file once more, for writing. A locked database is waited for up to `patience`.
     pub fn open(path: &Path, patience: Duration) -> Result<Self, StoreError> {
         let broken = |error: &dyn std::fmt::Display| StoreError::Connection(error.to_string());
-        let mut connection =
-            SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| broken(&error))?;
-        connection.batch_execute(&connection::pragmas(patience, "NORMAL"))?;
-        append::note_boot(&mut connection, &boot_id())?;
-        // From here on who is refused decides whether it can wait.
-        connection.batch_execute("PRAGMA busy_timeout = 0")?;
+        let mut line = Line::open(path.to_owned())?;
+        line.connection.batch_execute(&format!("PRAGMA busy_timeout = {}", patience.as_millis()))?;
+        append::note_boot(&mut line.connection, &boot_id())?;
+        line.connection.batch_execute("PRAGMA busy_timeout = 0")?;
         let disk = Disk::watch(path).map_err(|error| broken(&error))?;
-        let connection = Arc::new(Mutex::new(connection));
+        let line = Arc::new(Mutex::new(line));
         let (jobs, queue) = sync_channel::<Job>(Self::MAX_JOBS);
-        let shared = connection.clone();
+        let shared = line.clone();
         thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || queue.into_iter().for_each(|job| carry_through(job, &shared, patience)))
             .map_err(|error| broken(&error))?;
-        Ok(Self { connection, jobs, disk, pace: Pace::default() })
+        Ok(Self { line, jobs, disk, pace: Pace::default() })
     }
 
     pub fn disk(&self) -> &Disk {
@@ -102,10 +101,10 @@ impl Writer {
     ) -> Result<T, StoreError> {
         if small
             && self.pace.is_quick(&self.disk)
-            && let Some(mut connection) = self.connection.try_lock()
+            && let Some(mut line) = self.line.try_lock()
         {
             let began = Instant::now();
-            let outcome = work(&mut connection);
+            let outcome = line.attempt(&mut work);
             self.pace.note(began.elapsed());
             if !is_locked(&outcome) {
                 return Ok(outcome?);
@@ -113,8 +112,8 @@ impl Writer {
         }
         let (done, outcome) = oneshot::channel();
         let mut done = Some(done);
-        let job: Job = Box::new(move |connection| {
-            let outcome = work(connection);
+        let job: Job = Box::new(move |line| {
+            let outcome = line.attempt(&mut work);
             // The last answer stands, also that it was locked to the end.
             if is_locked(&outcome) && done.as_ref().is_some_and(|done| !done.is_closed()) {
                 return Progress::Locked;
@@ -133,12 +132,50 @@ impl Writer {
 }
 
 /// Tries again while another process or connection holds the database.
-fn carry_through(mut job: Job, connection: &Mutex<SqliteConnection>, patience: Duration) {
-    const AGAIN: Duration = Duration::from_millis(1);
+fn carry_through(mut job: Job, line: &Mutex<Line>, patience: Duration) {
     let began = Instant::now();
-    while job(&mut connection.lock()) == Progress::Locked && began.elapsed() < patience {
-        thread::sleep(AGAIN);
+    while job(&mut line.lock()) == Progress::Locked && began.elapsed() < patience {
+        pause(Duration::from_millis(1));
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing tells when a lock is free; and commits share a sync by waiting")]
+fn pause(duration: Duration) {
+    thread::sleep(duration);
+}
+
+/// The writing connection.
+struct Line {
+    connection: SqliteConnection,
+    path: PathBuf,
+}
+
+impl Line {
+    /// Who is refused by a lock decides for itself whether it can wait.
+    fn open(path: PathBuf) -> Result<Self, StoreError> {
+        let connection = connect(&path).map_err(|error| StoreError::Connection(error.to_string()))?;
+        Ok(Self { connection, path })
+    }
+
+    /// A panic in `work` may leave the connection within a transaction: it is replaced.
+    fn attempt<T>(&mut self, work: &mut impl FnMut(&mut SqliteConnection) -> QueryResult<T>) -> QueryResult<T> {
+        let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| work(&mut self.connection))) else {
+            self.connection = connect(&self.path).map_err(|error| died(&error))?;
+            return Err(died(&"it panicked"));
+        };
+        outcome
+    }
+}
+
+fn connect(path: &Path) -> ConnectionResult<SqliteConnection> {
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy())?;
+    let prepared = connection.batch_execute(&connection::pragmas(Duration::ZERO, "NORMAL"));
+    prepared.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
+fn died(cause: &dyn std::fmt::Display) -> diesel::result::Error {
+    diesel::result::Error::QueryBuilderError(format!("a write died: {cause}").into())
 }
 
 fn is_locked<T>(outcome: &QueryResult<T>) -> bool {
@@ -157,8 +194,9 @@ struct Pace {
 impl Pace {
     /// A commit to memory takes a tenth of this; past it something is in its way.
     const QUICK: Duration = Duration::from_millis(2);
-    /// How long nobody waits for a database that was slow once.
-    const WARY_MS: i64 = 5_000;
+    /// For so many times as long as it was slow nobody waits for it: so a slow database costs sessions a
+    /// twentieth of their time at most.
+    const WARY: u32 = 20;
 
     fn is_quick(&self, disk: &Disk) -> bool {
         now_ms() >= self.slow_until.load(Ordering::Relaxed) && !disk.is_late()
@@ -166,7 +204,8 @@ impl Pace {
 
     fn note(&self, took: Duration) {
         if took > Self::QUICK {
-            self.slow_until.store(now_ms() + Self::WARY_MS, Ordering::Relaxed);
+            let wary_ms = i64::try_from((took * Self::WARY).as_millis()).unwrap_or(i64::MAX);
+            self.slow_until.store(now_ms().saturating_add(wary_ms), Ordering::Relaxed);
         }
     }
 }
@@ -223,7 +262,7 @@ impl Disk {
 fn follow(requests: &Receiver<()>, wal: &Wal) {
     let mut last = Instant::now();
     while requests.recv().is_ok() {
-        thread::sleep(Disk::PACE.saturating_sub(last.elapsed()));
+        pause(Disk::PACE.saturating_sub(last.elapsed()));
         while requests.try_recv().is_ok() {}
         last = Instant::now();
         let generation = wal.committed.load(Ordering::Acquire);
@@ -255,4 +294,67 @@ impl Wal {
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| format!("start {}", now_ms()), |id| id.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &tempfile::TempDir) -> Writer {
+        let path = folder.path().join("log.db");
+        let config = crate::config::DatabaseConfig { path: path.clone(), timeout: Duration::from_secs(1) };
+        super::super::migrations::run(&config).unwrap();
+        Writer::open(&path, Duration::from_secs(1)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_comes_to_the_disk_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = open(&folder);
+        let mut synced = writer.disk().synced();
+        let generation = writer.disk().committed();
+        let reached = synced.wait_for(|synced| synced.through >= generation).await.unwrap();
+        assert_eq!(reached.lost_through, 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_own_write_and_no_other() {
+        for small in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let writer = open(&folder);
+            let dying = writer.run(small, |connection| {
+                connection.immediate_transaction::<(), diesel::result::Error, _>(|_| panic!("a write that dies"))
+            });
+            dying.await.unwrap_err();
+            writer.run(small, |connection| connection.immediate_transaction(|_| QueryResult::Ok(()))).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_waited_for_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = open(&folder);
+        let mut other = connect(&folder.path().join("log.db")).unwrap();
+        other.batch_execute("BEGIN IMMEDIATE").unwrap();
+        let write = || writer.run(true, |connection| connection.immediate_transaction(|_| QueryResult::Ok(())));
+        write().await.unwrap_err();
+        let waiting = write();
+        let free = async { other.batch_execute("COMMIT").unwrap() };
+        tokio::join!(async { waiting.await.unwrap() }, free);
+    }
+
+    #[tokio::test]
+    async fn positions_are_not_given_out_again_after_the_machine_went_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        drop(open(&folder));
+        let mut connection = connect(&path).unwrap();
+        let head = |connection: &mut SqliteConnection| super::super::log::read::info(connection).unwrap().head;
+        connection.batch_execute("UPDATE log_head SET head = 7").unwrap();
+        drop(Writer::open(&path, Duration::from_secs(1)).unwrap());
+        assert_eq!(head(&mut connection), 7, "another process of the same boot");
+        connection.batch_execute("UPDATE log_head SET boot = 'an earlier one'").unwrap();
+        drop(Writer::open(&path, Duration::from_secs(1)).unwrap());
+        assert!(head(&mut connection) > 1_000_000_000);
+    }
 }

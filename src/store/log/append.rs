@@ -18,6 +18,7 @@ struct LogHead {
     head: i64,
     pid_secret: Vec<u8>,
     boot: String,
+    indexed: i64,
 }
 
 /// Writes a batch: all of it, or nothing.

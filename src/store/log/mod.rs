@@ -2,6 +2,7 @@
 //! pruning what is too old. What a batch means stands here; how SQLite does it beside it.
 
 pub(super) mod append;
+pub(super) mod index;
 pub(super) mod read;
 pub(super) mod retention;
 mod rooms;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 
 use crate::domain::{Cuid, Event, KitchenStatus, LogId, PidKey, Position, RoomName};
 
-pub(super) use rooms::RoomIds;
 pub use super::writer::{Generation, Synced};
+pub(super) use rooms::RoomIds;
 
 /// What the log is, as it was found at the start.
 #[derive(Clone)]
