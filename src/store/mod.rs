@@ -256,8 +256,8 @@ impl Store {
             let mut committed = log::append::commit(connection, &writes, &mut rooms.lock());
             if let Ok(committed) = &mut committed {
                 committed.generation = if only_events { disk.committed() } else { disk.committed_and_synced() };
+                landed.store(true, Ordering::Release);
             }
-            landed.store(true, Ordering::Release);
             committed
         };
         self.inner.writer.run(small, commit).await

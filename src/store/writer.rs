@@ -72,10 +72,11 @@ impl Writer {
     /// Opens the file once more, for writing. A locked database is waited for up to `patience`.
     pub fn open(path: &Path, patience: Duration) -> Result<Self, StoreError> {
         let broken = |error: &dyn std::fmt::Display| StoreError::Connection(error.to_string());
-        let mut line = Line::open(path.to_owned())?;
-        line.connection.batch_execute(&format!("PRAGMA busy_timeout = {}", patience.as_millis()))?;
-        append::note_boot(&mut line.connection, &boot_id())?;
-        line.connection.batch_execute("PRAGMA busy_timeout = 0")?;
+        let mut connection = connect(path, patience).map_err(|error| broken(&error))?;
+        append::note_boot(&mut connection, &boot_id())?;
+        // From here on who is refused by a lock decides whether it can wait.
+        connection.batch_execute("PRAGMA busy_timeout = 0")?;
+        let line = Line { connection, path: path.to_owned(), patience };
         let disk = Disk::watch(path).map_err(|error| broken(&error))?;
         let line = Arc::new(Mutex::new(line));
         let (jobs, queue) = sync_channel::<Job>(Self::MAX_JOBS);
@@ -148,28 +149,24 @@ fn pause(duration: Duration) {
 struct Line {
     connection: SqliteConnection,
     path: PathBuf,
+    patience: Duration,
 }
 
 impl Line {
-    /// Who is refused by a lock decides for itself whether it can wait.
-    fn open(path: PathBuf) -> Result<Self, StoreError> {
-        let connection = connect(&path).map_err(|error| StoreError::Connection(error.to_string()))?;
-        Ok(Self { connection, path })
-    }
-
     /// A panic in `work` may leave the connection within a transaction: it is replaced.
     fn attempt<T>(&mut self, work: &mut impl FnMut(&mut SqliteConnection) -> QueryResult<T>) -> QueryResult<T> {
         let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| work(&mut self.connection))) else {
-            self.connection = connect(&self.path).map_err(|error| died(&error))?;
+            self.connection = connect(&self.path, self.patience).map_err(|error| died(&error))?;
+            self.connection.batch_execute("PRAGMA busy_timeout = 0")?;
             return Err(died(&"it panicked"));
         };
         outcome
     }
 }
 
-fn connect(path: &Path) -> ConnectionResult<SqliteConnection> {
+fn connect(path: &Path, busy_timeout: Duration) -> ConnectionResult<SqliteConnection> {
     let mut connection = SqliteConnection::establish(&path.to_string_lossy())?;
-    let prepared = connection.batch_execute(&connection::pragmas(Duration::ZERO, "NORMAL"));
+    let prepared = connection.batch_execute(&connection::pragmas(busy_timeout, "NORMAL"));
     prepared.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
@@ -334,7 +331,7 @@ mod tests {
     async fn a_lock_is_waited_for_and_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let writer = open(&folder);
-        let mut other = connect(&folder.path().join("log.db")).unwrap();
+        let mut other = connect(&folder.path().join("log.db"), Duration::from_secs(1)).unwrap();
         other.batch_execute("BEGIN IMMEDIATE").unwrap();
         let write = || writer.run(true, |connection| connection.immediate_transaction(|_| QueryResult::Ok(())));
         write().await.unwrap_err();
@@ -348,7 +345,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.db");
         drop(open(&folder));
-        let mut connection = connect(&path).unwrap();
+        let mut connection = connect(&path, Duration::from_secs(1)).unwrap();
         let head = |connection: &mut SqliteConnection| super::super::log::read::info(connection).unwrap().head;
         connection.batch_execute("UPDATE log_head SET head = 7").unwrap();
         drop(Writer::open(&path, Duration::from_secs(1)).unwrap());
