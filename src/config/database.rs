@@ -111,7 +111,7 @@ impl PostgresUrl {
         let decoded = |part: &str| {
             percent_decode_str(part)
                 .decode_utf8()
-                .map(|text| text.into_owned())
+                .map(std::borrow::Cow::into_owned)
                 .map_err(|_| fault("a part is not UTF-8".to_owned()))
         };
         let host = match parameters.get("host") {

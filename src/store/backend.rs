@@ -39,7 +39,7 @@ pub trait Backend: Send + Sync {
     fn add_items(&self, tab: Cuid, items: Vec<NewItem>) -> Answer<(i32, i32, i32)>;
 
     fn take_lease(&self, name: String, holder: String, for_how_long: Duration) -> Answer<bool>;
-    fn drop_lease(&self, name: String, holder: String) -> Answer<()>;
+    fn release_lease(&self, name: String, holder: String) -> Answer<()>;
 
     fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)>;
     fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed>;

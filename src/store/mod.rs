@@ -226,8 +226,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn drop_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
-        self.ask(self.inner.backend.drop_lease(name.to_owned(), holder.to_owned())).await
+    pub async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        self.ask(self.inner.backend.release_lease(name.to_owned(), holder.to_owned())).await
     }
 
     /// Whether the database answers.

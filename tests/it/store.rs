@@ -417,9 +417,9 @@ fn a_lease_has_one_holder(database: &Database) {
     assert!(take(&one, "a", 60_000));
     assert!(!take(&other, "b", 60_000));
     assert!(take(&one, "a", 60_000), "it can be had for longer");
-    other.block_on(other.drop_lease("taker", "b")).unwrap();
+    other.block_on(other.release_lease("taker", "b")).unwrap();
     assert!(!take(&other, "b", 60_000), "only its holder gives it up");
-    one.block_on(one.drop_lease("taker", "a")).unwrap();
+    one.block_on(one.release_lease("taker", "a")).unwrap();
     assert!(take(&other, "b", 1));
     eventually("it expires", || take(&one, "a", 60_000).then_some(()));
     assert!(!take(&other, "b", 60_000));

@@ -22,13 +22,15 @@ CREATE TABLE realtime.log_rooms (
 );
 
 -- A row for each room that an event has a place in; `position` is one order over all rooms.
--- `payload` is JSON, byte for byte as it was published; `stored_at` is ms since 1970.
+-- `payload` is JSON, byte for byte as it was published; `stored_at` is ms since 1970; `held_as` is under which name
+-- an event went out before it could be stored.
 CREATE TABLE realtime.log_events (
   room_id bigint NOT NULL,
   position bigint NOT NULL,
   event text NOT NULL,
   payload text NOT NULL,
   stored_at bigint NOT NULL,
+  held_as text,
   PRIMARY KEY (room_id, position)
 );
 CREATE INDEX log_events_position ON realtime.log_events (position);

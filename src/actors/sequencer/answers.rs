@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
@@ -48,8 +48,8 @@ impl Answers {
     }
 
     /// Answers what has waited for too long, as not known to be on the disk.
-    fn answer_late(&mut self) {
-        while let Some(answer) = self.waiting.pop_front_if(|answer| answer.since.elapsed() > Sequencer::PATIENCE) {
+    fn answer_late(&mut self, patience: Duration) {
+        while let Some(answer) = self.waiting.pop_front_if(|answer| answer.since.elapsed() > patience) {
             answer.receipt.publish(answer.offset, false);
         }
     }
@@ -75,8 +75,41 @@ impl Sequencer {
     /// The disk may hang: publishers are not left waiting for it.
     pub(super) fn answer_late(&mut self, ctx: &mut Context<Self>) {
         if !self.answers.is_empty() {
-            self.answers.answer_late();
+            self.answers.answer_late(Self::PATIENCE);
             self.pump(ctx);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_waits_for_the_disk_and_says_whether_it_has_the_event() {
+        let mut answers = Answers::default();
+        let mut put = |generation| {
+            let (receipt, answer) = Receipt::for_caller("id".into());
+            answers.put(receipt, "offset".into(), generation);
+            answer
+        };
+        let (mut first, mut second, mut third) = (put(3), put(4), put(5));
+        answers.synced = Synced { through: 2, lost_through: 0 };
+        answers.answer();
+        assert!(matches!(first.try_recv(), Err(TryRecvError::Empty)));
+        answers.synced = Synced { through: 3, lost_through: 0 };
+        answers.answer();
+        assert!(first.try_recv().unwrap().unwrap().durable);
+        assert!(matches!(second.try_recv(), Err(TryRecvError::Empty)));
+        answers.synced = Synced { through: 4, lost_through: 4 };
+        answers.answer();
+        assert!(!second.try_recv().unwrap().unwrap().durable, "the disk refused it");
+        answers.answer_late(Duration::from_mins(1));
+        assert!(matches!(third.try_recv(), Err(TryRecvError::Empty)));
+        answers.answer_late(Duration::ZERO);
+        assert!(!third.try_recv().unwrap().unwrap().durable, "the disk hangs");
+        assert!(answers.is_empty());
     }
 }

@@ -39,7 +39,7 @@ pub struct Rules {
 impl Rules {
     pub fn new(schema: &str, deadline: Duration) -> Self {
         // A little less than the deadline, so that the database gives up before its caller does.
-        let limit_ms = (deadline - deadline / 10).as_millis();
+        let limit_ms = deadline.saturating_sub(deadline / 10).as_millis();
         let settings = format!(
             "SET LOCAL statement_timeout = {limit_ms}; SET LOCAL lock_timeout = {limit_ms}; \
              SET LOCAL idle_in_transaction_session_timeout = {limit_ms}; SET LOCAL search_path = realtime, {}",

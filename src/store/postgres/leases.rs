@@ -29,7 +29,7 @@ pub async fn take(
 }
 
 /// Gives a lease up, if it is this holder's.
-pub async fn give_up(connection: &mut Connection, name: String, holder: String) -> Result<(), StoreError> {
+pub async fn release(connection: &mut Connection, name: String, holder: String) -> Result<(), StoreError> {
     let query = "DELETE FROM realtime.leases WHERE name = $1 AND holder = $2";
     diesel::sql_query(query).bind::<Text, _>(name).bind::<Text, _>(holder).execute(connection).await?;
     Ok(())

@@ -57,8 +57,8 @@ async fn listen_once(
         match next {
             Ok(Some(notification)) => {
                 let payload = notification?.payload;
-                let Some((head, from)) = payload.split_once(' ') else { continue };
-                if let (Ok(head), true) = (head.parse(), from != origin) {
+                let Some((head, who)) = payload.split_once(' ') else { continue };
+                if let (Ok(head), true) = (head.parse(), who != origin) {
                     heard.send_modify(|news| news.head = news.head.max(head));
                 }
             }

@@ -164,8 +164,8 @@ impl Backend for Postgres {
         self.write(move |connection| leases::take(connection, name, holder, for_how_long).boxed())
     }
 
-    fn drop_lease(&self, name: String, holder: String) -> Answer<()> {
-        self.write(|connection| leases::give_up(connection, name, holder).boxed())
+    fn release_lease(&self, name: String, holder: String) -> Answer<()> {
+        self.write(|connection| leases::release(connection, name, holder).boxed())
     }
 
     fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)> {
@@ -176,7 +176,9 @@ impl Backend for Postgres {
         let appender = self.appender.clone();
         let committing = self.handle.spawn(async move {
             let committed = appender.commit(&writes).await;
-            landed.store(true, Ordering::Release);
+            if committed.is_ok() {
+                landed.store(true, Ordering::Release);
+            }
             committed
         });
         async move { committing.await.unwrap_or_else(|error| Err(StoreError::Connection(error.to_string()))) }.boxed()

@@ -8,7 +8,7 @@ use diesel::sql_types::Integer;
 use diesel::sqlite::SqliteConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Sqlite, connection, retention};
+use super::{Sqlite, connection, index, retention};
 use crate::config::LogConfig;
 use crate::store::StoreError;
 
@@ -39,7 +39,7 @@ pub async fn keep_log_within(store: Weak<Sqlite>, limits: LogConfig) {
     }
 }
 
-/// How often what was committed is brought from the write-ahead log into the database.
+/// How often what was committed is taken into the index, and brought from the write-ahead log into the database.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// Pages of 4 KiB from which on the write-ahead log is to begin anew, though that makes a commit wait.
 const LONG_LOG: i32 = 16_000;
@@ -52,7 +52,12 @@ pub async fn checkpoint(store: Weak<Sqlite>) {
     loop {
         ticks.tick().await;
         let Some(inner) = store.upgrade() else { return };
-        if let Err(error) = checkpoint_once(&inner).await {
+        let tidying = async {
+            // In steps, so that appends come between.
+            while inner.writer.run(false, index::extend).await? {}
+            checkpoint_once(&inner).await
+        };
+        if let Err(error) = tidying.await {
             tracing::warn!(%error, "the write-ahead log could not be checkpointed");
         }
     }
@@ -64,7 +69,7 @@ async fn checkpoint_once(inner: &Sqlite) -> Result<(), StoreError> {
     drop(connection);
     if pages > LONG_LOG {
         // Nearly all of it is done: what is left is what came meanwhile.
-        inner.writer.run(|connection| run_checkpoint(connection, "RESTART")).await?;
+        inner.writer.run(false, |connection| run_checkpoint(connection, "RESTART")).await?;
     }
     Ok(())
 }
@@ -89,12 +94,13 @@ async fn prune(inner: &Sqlite, limits: &LogConfig, count: bool, forget: bool) ->
     }
     if forget {
         let limits = limits.clone();
-        inner.writer.run(move |connection| retention::prune_sessions(connection, &limits)).await?;
+        inner.writer.run(false, move |connection| retention::prune_sessions(connection, &limits)).await?;
     }
     let mut more = true;
     while more {
         let (rooms, limits) = (inner.room_ids.clone(), limits.clone());
-        more = inner.writer.run(move |connection| retention::prune(connection, &limits, &mut rooms.lock())).await?;
+        more =
+            inner.writer.run(false, move |connection| retention::prune(connection, &limits, &mut rooms.lock())).await?;
     }
     Ok(())
 }

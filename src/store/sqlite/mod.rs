@@ -6,6 +6,7 @@ mod changes;
 mod connection;
 mod demo;
 mod housekeeping;
+mod index;
 mod leases;
 #[path = "../lookups.rs"]
 mod lookups;
@@ -40,18 +41,20 @@ pub struct Sqlite {
     readers: Pool,
     /// For changes of rows that are no part of the log, one at a time.
     changes: Pool,
-    writer: Writer,
+    writer: Arc<Writer>,
     room_ids: Arc<Mutex<RoomIds>>,
 }
 
 impl Sqlite {
     const READERS: u32 = 4;
+    /// Events whose commit takes no longer than a few hundred µs.
+    const SMALL: usize = 32;
 
     /// Opens the file. What is to be done while it is open runs on the current runtime.
     pub async fn open(path: &Path, timeout: Duration, limits: &LogConfig) -> Result<Arc<Self>, StoreError> {
         let readers = connection::open(path, timeout, Self::READERS).await?;
         let changes = connection::open(path, timeout, 1).await?;
-        let writer = Writer::open(path, connection::busy_timeout(timeout))?;
+        let writer = Arc::new(Writer::open(path, connection::busy_timeout(timeout))?);
         let database = Arc::new(Self { readers, changes, writer, room_ids: Arc::default() });
         tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&database), limits.clone()));
         tokio::spawn(housekeeping::checkpoint(Arc::downgrade(&database)));
@@ -142,8 +145,8 @@ impl Backend for Sqlite {
         on(&self.changes, move |connection| leases::take(connection, name, holder, for_how_long).boxed())
     }
 
-    fn drop_lease(&self, name: String, holder: String) -> Answer<()> {
-        on(&self.changes, |connection| leases::give_up(connection, name, holder).boxed())
+    fn release_lease(&self, name: String, holder: String) -> Answer<()> {
+        on(&self.changes, |connection| leases::release(connection, name, holder).boxed())
     }
 
     fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)> {
@@ -151,19 +154,21 @@ impl Backend for Sqlite {
     }
 
     fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed> {
-        let (rooms, disk) = (self.room_ids.clone(), self.writer.disk().clone());
+        let (rooms, writer) = (self.room_ids.clone(), self.writer.clone());
+        // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in a room
+        // has no such second word.
+        let only_events = writes.iter().all(|write| matches!(write, Write::Append(_) | Write::Look));
+        let small = only_events && writes.len() <= Self::SMALL;
+        let disk = writer.disk().clone();
         let commit = move |connection: &mut SqliteConnection| {
             let mut committed = append::commit(connection, &writes, &mut rooms.lock());
             if let Ok(committed) = &mut committed {
-                // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in
-                // a room has no such second word.
-                let only_events = writes.iter().all(|write| matches!(write, Write::Append(_) | Write::Look));
                 committed.generation = if only_events { disk.committed() } else { disk.committed_and_synced() };
+                landed.store(true, Ordering::Release);
             }
-            landed.store(true, Ordering::Release);
             committed
         };
-        self.writer.run(commit).boxed()
+        async move { writer.run(small, commit).await }.boxed()
     }
 
     fn synced(&self) -> watch::Receiver<Synced> {

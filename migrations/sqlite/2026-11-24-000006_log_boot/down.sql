@@ -1,1 +1,0 @@
-ALTER TABLE log_head DROP COLUMN boot;
