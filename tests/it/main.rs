@@ -22,6 +22,7 @@ mod operations;
 mod orders;
 mod outage;
 mod postgres;
+mod postgres_reach;
 mod publishing;
 mod recovery;
 mod recovery_chaos;

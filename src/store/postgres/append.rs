@@ -1,6 +1,7 @@
 //! Writes a batch in one transaction, and finds out what became of one whose commit was not answered.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -27,6 +28,8 @@ pub struct Appender {
     origin: String,
     /// The numbers by which rooms stand in the log; they never change.
     room_ids: Mutex<HashMap<RoomName, i64>>,
+    /// The newest position that has been given out here.
+    newest: AtomicI64,
 }
 
 /// The statement that takes the batch's places: from here on the log's row is locked, so it is the last one but
@@ -52,7 +55,7 @@ impl Appender {
     const AGAIN: Duration = Duration::from_millis(200);
 
     pub fn new(pool: Pool, rules: Rules, origin: String) -> Self {
-        Self { pool, rules, origin, room_ids: Mutex::default() }
+        Self { pool, rules, origin, room_ids: Mutex::default(), newest: AtomicI64::new(0) }
     }
 
     /// Writes a batch: all of it, or nothing. What became of it is known when this returns.
@@ -92,6 +95,7 @@ impl Appender {
             tracing::warn!(error, "a commit was not answered: its outcome is asked for");
             self.settle(transaction).await?;
         }
+        self.newest.fetch_max(place.before + batch.rows.places, Ordering::AcqRel);
         Ok(batch.committed(from_db(place.before), Self::GENERATION))
     }
 
@@ -105,7 +109,8 @@ impl Appender {
         let earlier = earlier(connection, writes).await?;
         let unchanged = items::change(connection, writes, &earlier).await?;
         let batch = Batch::place(writes, &Known { room_ids, earlier, unchanged });
-        let place = place(connection, &batch.rows, &self.origin).await?;
+        let place =
+            place(connection, &batch.rows, &self.origin, AtomicI64::load(&self.newest, Ordering::Acquire)).await?;
         seen(connection, writes).await?;
         Ok((batch, place))
     }
@@ -214,7 +219,7 @@ async fn earlier(connection: &mut Connection, writes: &[Write]) -> Result<HashMa
 }
 
 /// Takes the batch's places and inserts its rows.
-async fn place(connection: &mut Connection, rows: &Rows, origin: &str) -> Result<Place, Fault> {
+async fn place(connection: &mut Connection, rows: &Rows, origin: &str, newest: i64) -> Result<Place, Fault> {
     let Rows { places, events, publishes, entered, entered_anew, left } = rows;
     let query = diesel::sql_query(PLACE)
         .bind::<BigInt, _>(places)
@@ -237,7 +242,8 @@ async fn place(connection: &mut Connection, rows: &Rows, origin: &str) -> Result
         .bind::<Array<BigInt>, _>(&entered_anew.steps)
         .bind::<Array<Nullable<BigInt>>, _>(&entered_anew.since)
         .bind::<Array<Text>, _>(&left.0)
-        .bind::<Array<Text>, _>(&left.1);
+        .bind::<Array<Text>, _>(&left.1)
+        .bind::<BigInt, _>(newest);
     Ok(query.get_result(connection).await?)
 }
 

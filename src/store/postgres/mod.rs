@@ -58,6 +58,9 @@ impl Postgres {
         let rules = Rules::new(&pooled.schema, deadline);
         connection::in_transaction(&pool, &rules.reading, deadline, |connection| lookups::ping(connection).boxed())
             .await?;
+        // The first event must not have to wait for a connection.
+        let appends = connection::pool(pooled, 1, wait).await?;
+        drop(connection::get(&appends).await?);
         let (heard, news) = watch::channel(News::default());
         let origin = format!("{:016x}", rand::random::<u64>());
         // A pooler passes no notifications on.
@@ -65,7 +68,7 @@ impl Postgres {
             tokio::spawn(listen::listen(direct.clone(), origin.clone(), heard));
         }
         let database = Arc::new(Self {
-            appender: Arc::new(Appender::new(connection::pool(pooled, 1, wait).await?, rules.clone(), origin)),
+            appender: Arc::new(Appender::new(appends, rules.clone(), origin)),
             pool,
             rules,
             synced: watch::Sender::new(Synced { through: Appender::GENERATION, lost_through: 0 }),

@@ -1,11 +1,12 @@
--- $1 places, $2 now, $3 this instance; then columns of rows, whose `step` counts from where the log stands.
+-- $1 places, $2 now, $3 this instance; then columns of rows, whose `step` counts from where the log stands; last the
+-- newest position that this instance knows of: a copy that took the server's place may lack it, and it is not given out again.
 WITH taken AS (
-  UPDATE realtime.log_head SET head = head + $1 WHERE $1 > 0 RETURNING head - $1 AS before
+  UPDATE realtime.log_head SET head = greatest(head, $22) + $1 WHERE $1 > 0 RETURNING head - $1 AS before
 ), base AS (
   SELECT before FROM taken
   UNION ALL
   -- A batch without places waits for nobody.
-  SELECT head FROM realtime.log_head WHERE $1 = 0
+  SELECT greatest(head, $22) FROM realtime.log_head WHERE $1 = 0
 ), events AS (
   INSERT INTO realtime.log_events (room_id, position, event, payload, stored_at)
   SELECT new.room_id, base.before + new.step, new.event, new.payload, $2

@@ -6,6 +6,7 @@ pub mod house;
 pub mod instance;
 pub mod network;
 pub mod people;
+pub mod pgbouncer;
 pub mod poller;
 pub mod postgres;
 pub mod program;
