@@ -32,3 +32,4 @@ mod slow;
 mod supervision;
 mod tokens;
 mod transports;
+mod upgrade;
