@@ -35,3 +35,4 @@ mod store;
 mod supervision;
 mod tokens;
 mod transports;
+mod upgrade;
