@@ -17,8 +17,9 @@ use diesel::sqlite::SqliteConnection;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
-use super::log::{append, now_ms};
-use super::{StoreError, connection};
+use super::{append, connection};
+use crate::store::StoreError;
+use crate::store::log::{Generation, Synced, now_ms};
 
 /// Runs once, or again where the database was locked by another.
 type Job = Box<dyn FnMut(&mut Line) -> Progress + Send>;
@@ -38,9 +39,6 @@ pub struct Writer {
     pace: Pace,
 }
 
-/// The number of a commit, counted by this process.
-pub type Generation = u64;
-
 /// What has reached the disk. Cheap to clone.
 #[derive(Clone)]
 pub struct Disk {
@@ -55,14 +53,6 @@ struct Wal {
     synced: watch::Sender<Synced>,
     /// ms since 1970 at which the sync under way began; 0 without one.
     syncing_since: AtomicI64,
-}
-
-/// How far the disk is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Synced {
-    pub through: Generation,
-    /// Up to here the disk may have lost something.
-    pub lost_through: Generation,
 }
 
 impl Writer {
@@ -299,8 +289,9 @@ mod tests {
 
     fn open(folder: &tempfile::TempDir) -> Writer {
         let path = folder.path().join("log.db");
-        let config = crate::config::DatabaseConfig { path: path.clone(), timeout: Duration::from_secs(1) };
-        super::super::migrations::run(&config).unwrap();
+        let target = crate::config::DatabaseTarget::Sqlite(path.clone());
+        crate::store::migrations::run(&crate::config::DatabaseConfig { target, timeout: Duration::from_secs(1) })
+            .unwrap();
         Writer::open(&path, Duration::from_secs(1)).unwrap()
     }
 
@@ -346,7 +337,7 @@ mod tests {
         let path = folder.path().join("log.db");
         drop(open(&folder));
         let mut connection = connect(&path, Duration::from_secs(1)).unwrap();
-        let head = |connection: &mut SqliteConnection| super::super::log::read::info(connection).unwrap().head;
+        let head = |connection: &mut SqliteConnection| super::super::read::info(connection).unwrap().head;
         connection.batch_execute("UPDATE log_head SET head = 7").unwrap();
         drop(Writer::open(&path, Duration::from_secs(1)).unwrap());
         assert_eq!(head(&mut connection), 7, "another process of the same boot");
