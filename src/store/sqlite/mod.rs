@@ -5,6 +5,7 @@ mod append;
 mod changes;
 mod connection;
 mod demo;
+mod disk;
 mod housekeeping;
 mod index;
 mod leases;

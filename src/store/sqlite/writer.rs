@@ -1,13 +1,12 @@
-//! The one thread that writes to the embedded database, and the one that brings what was written to the disk.
-//! A batch is committed in the write-ahead log without waiting for the disk, where it survives the death of
-//! the process; the disk follows at once where whoever waits asks for it, and a moment later otherwise.
+//! The one connection that writes to the embedded database, and the thread that it has where nobody else may wait
+//! for it. A batch is committed in the write-ahead log, where it survives the death of the process; the disk
+//! follows at once where whoever waits asks for it, and a moment later otherwise.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,11 +14,12 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
+use super::disk::{Disk, pause};
 use super::{append, connection};
 use crate::store::StoreError;
-use crate::store::log::{Generation, Synced, now_ms};
+use crate::store::log::now_ms;
 
 /// Runs once, or again where the database was locked by another.
 type Job = Box<dyn FnMut(&mut Line) -> Progress + Send>;
@@ -37,22 +37,6 @@ pub struct Writer {
     jobs: SyncSender<Job>,
     disk: Disk,
     pace: Pace,
-}
-
-/// What has reached the disk. Cheap to clone.
-#[derive(Clone)]
-pub struct Disk {
-    wal: Arc<Wal>,
-    requests: Sender<()>,
-}
-
-/// The write-ahead log's file.
-struct Wal {
-    file: File,
-    committed: AtomicU64,
-    synced: watch::Sender<Synced>,
-    /// ms since 1970 at which the sync under way began; 0 without one.
-    syncing_since: AtomicI64,
 }
 
 impl Writer {
@@ -130,11 +114,6 @@ fn carry_through(mut job: Job, line: &Mutex<Line>, patience: Duration) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "nothing tells when a lock is free; and commits share a sync by waiting")]
-fn pause(duration: Duration) {
-    thread::sleep(duration);
-}
-
 /// The writing connection.
 struct Line {
     connection: SqliteConnection,
@@ -194,86 +173,6 @@ impl Pace {
             let wary_ms = i64::try_from((took * Self::WARY).as_millis()).unwrap_or(i64::MAX);
             self.slow_until.store(now_ms().saturating_add(wary_ms), Ordering::Relaxed);
         }
-    }
-}
-
-impl Disk {
-    /// What was committed is brought to the disk this far apart, so that many commits share it.
-    const PACE: Duration = Duration::from_millis(2);
-    /// A sync that takes longer is a sign of a disk that may make a commit wait as well.
-    const LATE_MS: i64 = 20;
-
-    fn watch(database: &Path) -> std::io::Result<Self> {
-        let database = database.canonicalize()?;
-        let mut path = database.clone().into_os_string();
-        path.push("-wal");
-        let file = File::open(PathBuf::from(path))?;
-        // A new file is on the disk once its folder is.
-        if let Some(folder) = database.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        let (committed, syncing_since) = (AtomicU64::new(0), AtomicI64::new(0));
-        let wal = Arc::new(Wal { file, committed, synced: watch::Sender::default(), syncing_since });
-        let (requests, waiting) = channel();
-        let followed = wal.clone();
-        // It ends with the last of the senders.
-        thread::Builder::new().name("store-disk".to_owned()).spawn(move || follow(&waiting, &followed))?;
-        Ok(Self { wal, requests })
-    }
-
-    /// Counts a commit; it will be on the disk soon.
-    pub fn committed(&self) -> Generation {
-        let generation = self.wal.committed.fetch_add(1, Ordering::AcqRel) + 1;
-        // The thread lives as long as this does.
-        self.requests.send(()).ok();
-        generation
-    }
-
-    /// Counts a commit and brings it to the disk before it returns.
-    pub fn committed_and_synced(&self) -> Generation {
-        let generation = self.wal.committed.fetch_add(1, Ordering::AcqRel) + 1;
-        self.wal.sync(generation);
-        generation
-    }
-
-    pub fn synced(&self) -> watch::Receiver<Synced> {
-        self.wal.synced.subscribe()
-    }
-
-    fn is_late(&self) -> bool {
-        let since = self.wal.syncing_since.load(Ordering::Relaxed);
-        since != 0 && now_ms() - since > Self::LATE_MS
-    }
-}
-
-fn follow(requests: &Receiver<()>, wal: &Wal) {
-    let mut last = Instant::now();
-    while requests.recv().is_ok() {
-        pause(Disk::PACE.saturating_sub(last.elapsed()));
-        while requests.try_recv().is_ok() {}
-        last = Instant::now();
-        let generation = wal.committed.load(Ordering::Acquire);
-        if wal.synced.borrow().through < generation {
-            wal.sync(generation);
-        }
-    }
-}
-
-impl Wal {
-    /// Everything that was committed before is on the disk when this returns, or is known not to be.
-    fn sync(&self, generation: Generation) {
-        self.syncing_since.store(now_ms(), Ordering::Relaxed);
-        let outcome = self.file.sync_data();
-        self.syncing_since.store(0, Ordering::Relaxed);
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "the disk does not take what was committed");
-        }
-        self.synced.send_modify(|synced| {
-            synced.through = synced.through.max(generation);
-            if outcome.is_err() {
-                synced.lost_through = synced.lost_through.max(generation);
-            }
-        });
     }
 }
 
