@@ -2,6 +2,7 @@
 
 pub mod biscuits;
 pub mod client;
+pub mod database;
 pub mod house;
 pub mod instance;
 pub mod network;
