@@ -13,6 +13,7 @@ use crate::actors::messages::{Publish, Published};
 use crate::actors::publication::Receipt;
 use crate::actors::session::{publishing, read_publish};
 use crate::domain::{ErrorCode, Identity, Refusal};
+use crate::socket::body::{self, BodyError};
 
 /// Publishes of one request.
 const MAX_PUBLISHES: usize = 1_000;
@@ -31,16 +32,25 @@ pub async fn broadcast(state: web::Data<HttpState>, request: HttpRequest, body: 
     if state.draining.load(std::sync::atomic::Ordering::Acquire) {
         return HttpResponse::ServiceUnavailable().json(json!({ "error": "Shutting down" }));
     }
-    let body = match body.to_bytes_limited(state.max_payload).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return HttpResponse::BadRequest().json(json!({ "error": "The body did not arrive" })),
-        Err(_) => return HttpResponse::PayloadTooLarge().json(json!({ "error": "Payload too large" })),
+    let body = match body::read(body, state.max_payload, state.request_patience, &state.services.metrics).await {
+        Ok(body) => body,
+        Err(error) => return no_body(&error),
     };
     match serde_json::from_slice::<&RawValue>(&body) {
         Ok(text) if text.get().starts_with('[') => publisher.publish_all(text).await,
         Ok(text) => HttpResponse::Ok().json(publisher.publish(text.get()).await),
         Err(_) => bad_request("The body is not JSON"),
     }
+}
+
+/// The answer to a request whose body is not there.
+pub fn no_body(error: &BodyError) -> HttpResponse {
+    let (mut answer, text) = match error {
+        BodyError::TooLarge => (HttpResponse::PayloadTooLarge(), "Payload too large"),
+        BodyError::Incomplete => (HttpResponse::BadRequest(), "The body did not arrive"),
+        BodyError::TooSlow => (HttpResponse::RequestTimeout(), "The body took too long"),
+    };
+    answer.json(json!({ "error": text }))
 }
 
 fn bad_request(error: &'static str) -> HttpResponse {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use actix::Recipient;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
+use socketioxide::TransportType;
 use socketioxide::extract::{AckSender, SocketRef};
 
 use super::link::Link;
@@ -28,6 +29,16 @@ pub struct Ordinary {
 impl Ordinary {
     pub fn new(socket: SocketRef, link: Arc<Link>, max_queued: usize, slow: metrics::Counter) -> Self {
         Self { socket, link, early: Mutex::new(Some(Vec::new())), acks: Mutex::default(), max_queued, slow }
+    }
+
+    /// Whether the session has gone over to a websocket.
+    pub fn is_websocket(&self) -> bool {
+        self.socket.transport_type() == TransportType::Websocket
+    }
+
+    pub fn end(&self) {
+        // It may be gone already.
+        self.socket.clone().disconnect().ok();
     }
 
     /// CONNECT has passed.
@@ -101,8 +112,7 @@ impl Outlet for Ordinary {
             Closing::AtOnce => self.link.kill(),
             Closing::Session => {
                 self.link.close_after_disconnect();
-                // It may be gone already.
-                self.socket.clone().disconnect().ok();
+                self.end();
             }
         }
     }

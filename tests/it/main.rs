@@ -14,6 +14,7 @@ mod demo;
 mod events;
 mod isolation;
 mod layering;
+mod limits;
 mod load;
 mod matrix;
 mod network_cut;

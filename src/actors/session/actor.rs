@@ -19,7 +19,7 @@ use super::operator;
 use super::reading::Reading;
 use super::recovery::Recovery;
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
-use crate::access::{Decisions, Pids, Policy, RateLimit};
+use crate::access::{Decisions, Permit, Pids, Policy, Quota, RateLimit, Spender};
 use crate::actors::insight::{Census, Post, SessionRecord};
 use crate::actors::messages::{
     Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
@@ -48,6 +48,8 @@ pub struct SessionServices {
     pub policy: Arc<Policy>,
     pub store: Store,
     pub rate_limit: RateLimit,
+    /// Sessions, by user.
+    pub sessions: Arc<Quota<Spender>>,
     pub metrics: Arc<Metrics>,
     pub directory: Arc<Directory>,
     pub census: Arc<Census>,
@@ -125,6 +127,8 @@ pub struct SessionSeed {
     pub pid: PidKey,
     /// Set where it goes on from an earlier connection.
     pub recovery: Option<Recovery>,
+    /// Its place among its user's sessions.
+    pub place: Option<Permit<Spender>>,
 }
 
 pub struct Session {
@@ -145,6 +149,7 @@ pub struct Session {
     /// Since when its client has not had everything for want of taking it.
     pub(super) behind_since: Option<Instant>,
     pub(super) services: Arc<SessionServices>,
+    _place: Option<Permit<Spender>>,
 }
 
 impl Session {
@@ -163,6 +168,7 @@ impl Session {
             audience_index,
             pid,
             recovery,
+            place,
             ..
         } = seed;
         let recovered = recovery.is_some();
@@ -198,6 +204,7 @@ impl Session {
                 behind_since: None,
                 record,
                 services: session_services,
+                _place: place,
             }
         });
         let session = Post::new(session, record.probe.clone());

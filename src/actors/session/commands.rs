@@ -186,6 +186,9 @@ impl Session {
 
     fn refuse(&self, name: &str, known: Option<&'static str>, ack: Option<i64>, received: Instant, refusal: &Refusal) {
         let status = EventStatus::of::<()>(&Err(refusal.clone()));
+        if let Some(limit) = limit_met(refusal.code) {
+            self.services.metrics.limited(limit);
+        }
         self.record.note_error(known.unwrap_or("unknown"), refusal);
         self.services.metrics.client_event(known, status, received.elapsed());
         self.member.outlet.push_notice(&error_packet(refusal, name, None));
@@ -200,6 +203,16 @@ impl Session {
 
     pub(super) fn count(&self, asked: &Asked, status: EventStatus) {
         self.services.metrics.client_event(Some(asked.event), status, asked.received.elapsed());
+    }
+}
+
+/// The metric's label for what a refusal says of a limit.
+const fn limit_met(code: ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::RateLimited => Some("events"),
+        ErrorCode::TooManyRooms => Some("rooms"),
+        ErrorCode::TooLarge => Some("payload"),
+        _ => None,
     }
 }
 

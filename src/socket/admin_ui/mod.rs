@@ -21,6 +21,7 @@ use socketioxide::extract::{HttpExtension, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 use socketioxide::socket::DisconnectReason;
 
+use super::handshake::HandshakeTimer;
 use super::link::Link;
 use crate::access::AdminAccess;
 use crate::actors::session::SessionServices;
@@ -36,6 +37,7 @@ pub struct AdminUi {
     access: Arc<AdminAccess>,
     services: Arc<SessionServices>,
     passes: Passes,
+    handshakes: HandshakeTimer,
     /// UIs that are connected.
     connected: AtomicUsize,
 }
@@ -59,14 +61,14 @@ struct Auth {
 
 impl AdminUi {
     /// Serves the namespace.
-    pub fn serve(io: &SocketIo, access: Arc<AdminAccess>, services: Arc<SessionServices>) {
+    pub fn serve(io: &SocketIo, access: Arc<AdminAccess>, services: Arc<SessionServices>, handshakes: HandshakeTimer) {
         let passes = Passes::default();
-        let ui = Arc::new(Self { access, services, passes, connected: AtomicUsize::new(0) });
+        let ui = Arc::new(Self { access, services, passes, handshakes, connected: AtomicUsize::new(0) });
         let greet = {
             let ui = ui.clone();
             async move |link: HttpExtension<Arc<Link>>, auth: TryData<Value>| ui.receive(&link.0, auth.0.ok())
         };
-        let open = async move |socket: SocketRef| ui.open(&socket);
+        let open = async move |socket: SocketRef, link: HttpExtension<Arc<Link>>| ui.open(&socket, &link.0);
         io.ns("/admin", open.with(greet));
     }
 
@@ -87,15 +89,18 @@ impl AdminUi {
         })
     }
 
-    fn open(self: &Arc<Self>, socket: &SocketRef) {
+    fn open(self: &Arc<Self>, socket: &SocketRef, link: &Arc<Link>) {
         tracing::info!("an Admin UI connected");
         socket.on_fallback::<Commands, Commands>(Commands { services: self.services.clone() });
         socket.on_disconnect({
-            let ui = self.clone();
+            let (ui, link) = (self.clone(), link.clone());
             async move |_: DisconnectReason| {
+                link.unused();
+                ui.handshakes.expect_session(&link);
                 ui.connected.fetch_sub(1, Ordering::Relaxed);
             }
         });
+        link.used();
         self.connected.fetch_add(1, Ordering::Relaxed);
         // A UI that has gone needs nothing. With the pass the page gets in again after a reload.
         socket.emit("session", &self.passes.issue()).ok();

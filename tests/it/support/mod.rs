@@ -6,6 +6,7 @@ pub mod house;
 pub mod instance;
 pub mod network;
 pub mod people;
+pub mod plain;
 pub mod poller;
 pub mod program;
 pub mod proxy;
