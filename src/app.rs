@@ -27,7 +27,7 @@ use crate::actors::messages::AudienceStarted;
 use crate::actors::sequencer::LogView;
 use crate::actors::session::Sampler;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
-use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
+use crate::actors::{Audience, AuditTrail, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
 use crate::config::{Config, DatabaseConfig, LimitsConfig};
 use crate::http::{self, HttpState, demo::Demo};
 use crate::shutdown;
@@ -219,11 +219,12 @@ impl House {
             store: store.clone(),
             rate_limit: RateLimit::new(&config.limits),
             sessions: Quota::new(usize::MAX, config.limits.max_sessions_per_user),
-            metrics,
+            metrics: metrics.clone(),
             directory: directory.clone(),
             census,
             max_rooms: config.limits.max_rooms_per_session,
             publish_ids: PublishIds::default(),
+            audit: AuditTrail::start(store.clone(), metrics.clone()),
         });
         let admin = Arc::new(AdminAccess::new(&config.admin, &config.limits));
         let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone(), admin.clone());

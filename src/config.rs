@@ -5,6 +5,7 @@
 //! (libraries that infer types turn `123` into a number), the error line names
 //! three things, and tests pass values without touching the process.
 
+mod audit;
 mod auth;
 pub mod keys;
 mod limits;
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use audit::AuditConfig;
 pub use auth::AuthConfig;
 use ipnet::IpNet;
 pub use limits::LimitsConfig;
@@ -78,6 +80,7 @@ pub struct DatabaseConfig {
 pub struct LogConfig {
     pub max_events: u64,
     pub max_age: Duration,
+    pub audit: AuditConfig,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +221,7 @@ impl LogConfig {
         Ok(Self {
             max_events: env.whole("LOG_MAX_EVENTS", 1..=10_000_000, 10_000, "a number of events from 1 to 10000000")?,
             max_age: Duration::from_hours(hours),
+            audit: AuditConfig::read(env)?,
         })
     }
 
@@ -314,6 +318,8 @@ mod tests {
             ("MAX_CONNECTIONS_PER_ADDRESS", "many"),
             ("MAX_SESSIONS_PER_USER", "0"),
             ("HANDSHAKE_TIMEOUT", "1"),
+            ("AUDIT_MAX_AGE_DAYS", "0"),
+            ("AUDIT_MAX_ROWS", "1"),
             ("REQUEST_TIMEOUT", "1"),
             ("ADMIN_MAX_FAILURES", "0"),
             ("RATE_LIMIT_POINTS", "0"),

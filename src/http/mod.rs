@@ -1,7 +1,7 @@
 //! The plain HTTP side: health, metrics, the operator's pages, the demo. Everything else is 404 in JSON.
 
-mod admin;
-mod api;
+pub(crate) mod admin;
+pub(crate) mod api;
 pub mod assets;
 mod asyncapi;
 mod bearer;

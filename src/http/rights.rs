@@ -11,7 +11,8 @@ use super::api::no_body;
 use super::{HttpState, bearer};
 use crate::access::policy::{Operation, Question};
 use crate::actors::messages::ReadRights;
-use crate::domain::{ErrorCode, Refusal, UserId};
+use crate::domain::audit::action;
+use crate::domain::{AuditTarget, ErrorCode, Refusal, UserId};
 use crate::socket::body;
 
 /// Bytes; it names one user.
@@ -32,7 +33,9 @@ pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body:
     let services = &state.services;
     if services.policy.decide(&identity, &Question::anywhere(Operation::Rights), SystemTime::now()).is_err() {
         tracing::info!(user = identity.label(), "may not have rights read again");
-        return refused(HttpResponse::Forbidden(), Refusal::forbidden("Not authorized"));
+        let refusal = Refusal::forbidden("Not authorized");
+        services.audit_request(action::RIGHTS, Some(&identity), Err(&refusal), AuditTarget::default());
+        return refused(HttpResponse::Forbidden(), refusal);
     }
     let body = match body::read(body, MAX_BODY, state.request_patience, &services.metrics).await {
         Ok(body) => serde_json::from_slice(&body).ok(),
@@ -41,8 +44,12 @@ pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body:
     let Some(user) = body.and_then(|body: Body| UserId::parse(&body.user_id)) else {
         return refused(HttpResponse::BadRequest(), Refusal::invalid("userId"));
     };
+    let target = AuditTarget::subject(user.as_str());
     match services.rights.send(ReadRights { user }).await {
-        Ok(Ok(())) => HttpResponse::Ok().json(json!({ "ok": true })),
+        Ok(Ok(())) => {
+            services.audit_request(action::RIGHTS, Some(&identity), Ok(()), target);
+            HttpResponse::Ok().json(json!({ "ok": true }))
+        }
         Ok(Err(error)) => {
             tracing::warn!(%error, "the store failed");
             unavailable()

@@ -19,6 +19,7 @@ use tokio::io::AsyncWriteExt;
 use super::connection::Connection;
 use super::guarded::GuardedStream;
 use super::link::Link;
+use super::origin::Origins;
 use super::peer::client_address;
 use super::server::SocketServer;
 use super::wire::Wire;
@@ -28,7 +29,7 @@ use crate::access::Permit;
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Why a request to upgrade is not carried out; the answer's status and JSON body.
-struct NotUpgraded {
+pub(crate) struct NotUpgraded {
     status: &'static str,
     body: &'static str,
 }
@@ -53,32 +54,59 @@ struct Handshake {
     begin: Begin,
 }
 
-/// Answers the request and hands its stream over.
-pub async fn hand_over(server: &SocketServer, request: Request, framed: Framed<GuardedStream, h1::Codec>) {
-    let parts = framed.into_parts();
-    match check(server, &request) {
-        // Copied, though nearly always empty: a slice would keep the request's whole 8 KiB buffer for the connection's life.
-        Ok(handshake) => upgrade(server, &request, handshake, parts.io, Bytes::copy_from_slice(&parts.read_buf)),
-        Err(refusal) => refuse(parts.io, &refusal).await,
-    }
-}
-
 /// A new session begins, or one that polls goes on.
 enum Begin {
     New { peer: Option<IpAddr>, place: Permit<IpAddr> },
     Upgrade(Arc<Link>),
 }
 
-fn check(server: &SocketServer, request: &Request) -> Result<Handshake, NotUpgraded> {
+/// Answers the request and hands its stream over.
+pub async fn hand_over(server: &SocketServer, request: Request, framed: Framed<GuardedStream, h1::Codec>) {
+    let parts = framed.into_parts();
+    match begin(server, &request) {
+        // Copied, though nearly always empty: a slice would keep the request's whole 8 KiB buffer for the connection's life.
+        Ok(handshake) => upgrade(server, &request, handshake, parts.io, Bytes::copy_from_slice(&parts.read_buf)),
+        Err(refusal) => refuse(parts.io, &refusal).await,
+    }
+}
+
+fn begin(server: &SocketServer, request: &Request) -> Result<Handshake, NotUpgraded> {
+    let Head { accept, session } = read_head(request, &server.origins, server.is_draining())?;
+    let begin = match session {
+        None => {
+            let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
+            Begin::New { peer, place: server.sessions_of(peer).map_err(|_| NotUpgraded::CROWDED)? }
+        }
+        Some(sid) => {
+            let link = server.links.find(&sid).ok_or(NotUpgraded::SESSION)?;
+            // A session has one websocket; a second would take the first one's place and then be refused.
+            if link.is_upgraded() {
+                return Err(NotUpgraded::REQUEST);
+            }
+            Begin::Upgrade(link)
+        }
+    };
+    Ok(Handshake { accept, begin })
+}
+
+/// What a request to open a websocket says.
+pub(crate) struct Head {
+    /// What shows the client that it was understood (RFC 6455, 4.2.2).
+    pub accept: String,
+    /// The polling session that is to become a websocket.
+    pub session: Option<String>,
+}
+
+pub(crate) fn read_head(request: &Request, origins: &Origins, draining: bool) -> Result<Head, NotUpgraded> {
     if !matches!(request.path(), "/socket.io/" | "/socket.io") {
         return Err(NotUpgraded::NOT_FOUND);
     }
-    if server.is_draining() {
+    if draining {
         return Err(NotUpgraded::DRAINING);
     }
     let headers = request.headers();
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if !server.origins.may_open(text(header::ORIGIN), text(header::HOST)) {
+    if !origins.may_open(text(header::ORIGIN), text(header::HOST)) {
         return Err(NotUpgraded::ORIGIN);
     }
     let parameter = |name: &str| query_parameter(request.uri().query().unwrap_or_default(), name);
@@ -95,23 +123,8 @@ fn check(server: &SocketServer, request: &Request) -> Result<Handshake, NotUpgra
         && text(header::SEC_WEBSOCKET_VERSION) == Some("13");
     let key = text(header::SEC_WEBSOCKET_KEY).filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16));
     let (true, Some(key)) = (is_websocket, key) else { return Err(NotUpgraded::REQUEST) };
-    let begin = match parameter("sid") {
-        None => {
-            let peer = peer_of(server, headers, request.peer_addr().map(|peer| peer.ip()));
-            let place = server.sessions_of(peer).map_err(|_| NotUpgraded::CROWDED)?;
-            Begin::New { peer, place }
-        }
-        Some(sid) => {
-            let link = server.links.find(sid).ok_or(NotUpgraded::SESSION)?;
-            // A session has one websocket; a second would take the first one's place and then be refused.
-            if link.is_upgraded() {
-                return Err(NotUpgraded::REQUEST);
-            }
-            Begin::Upgrade(link)
-        }
-    };
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(KEY_SUFFIX).finalize());
-    Ok(Handshake { accept, begin })
+    Ok(Head { accept, session: parameter("sid").map(str::to_owned) })
 }
 
 /// The value of a parameter of a query string. Engine.IO's own need no decoding.

@@ -32,7 +32,8 @@ use crate::actors::messages::{Closed, Outlet};
 use crate::actors::session::recovery::{self, Recovery};
 use crate::actors::session::{NotIdentified, SessionSeed, SessionServices, identify};
 use crate::config::{Config, SocketConfig};
-use crate::domain::Identity;
+use crate::domain::audit::action;
+use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity};
 use crate::store::StoreError;
 
 /// Everything that connections share. One for an instance.
@@ -266,12 +267,27 @@ impl Reception {
                 link.kill();
                 tracing::warn!(%error, peer, "a client was sent away to try again");
                 self.services.metrics.connect_refused("unavailable");
+                self.audit(AuditOutcome::Failed, "unavailable", link);
                 return NotAdmitted::Failed;
             }
         };
         tracing::info!(cause = label, peer, "a connection was refused");
         self.services.metrics.connect_refused(label);
+        self.audit(AuditOutcome::Refused, label, link);
         answer
+    }
+
+    /// Nobody was identified, so there is no name; who it was said to be, anyone may write into a token.
+    fn audit(&self, outcome: AuditOutcome, cause: &'static str, link: &Link) {
+        self.services.audit.record(AuditRecord {
+            actor: None,
+            action: action::CONNECT,
+            outcome,
+            cause: Some(cause),
+            target: AuditTarget::default(),
+            session: None,
+            address: link.peer,
+        });
     }
 
     fn admit(&self, socket: SocketRef, link: Arc<Link>, admitted: Admitted) {

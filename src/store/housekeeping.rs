@@ -9,8 +9,8 @@ use diesel::sqlite::SqliteConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::log::retention;
-use super::{Inner, StoreError, connection};
-use crate::config::LogConfig;
+use super::{Inner, StoreError, audit, connection};
+use crate::config::{AuditConfig, LogConfig};
 
 /// How often the log is brought within its limits.
 const PRUNE_EVERY: Duration = Duration::from_secs(2);
@@ -22,16 +22,16 @@ pub async fn keep_log_within(store: Weak<Inner>, limits: LogConfig) {
     let mut ticks = interval(PRUNE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut counted = false;
-    let mut forgot_at = Instant::now();
+    let mut forgot_at: Option<Instant> = None;
     loop {
         ticks.tick().await;
         let Some(inner) = store.upgrade() else { return };
-        let forget = forgot_at.elapsed() > FORGET_EVERY;
+        let forget = forgot_at.is_none_or(|at| at.elapsed() > FORGET_EVERY);
         match prune(&inner, &limits, !counted, forget).await {
             Ok(()) => {
                 counted = true;
                 if forget {
-                    forgot_at = Instant::now();
+                    forgot_at = Some(Instant::now());
                 }
             }
             Err(error) => tracing::warn!(%error, "the log could not be pruned"),
@@ -82,6 +82,16 @@ fn run_checkpoint(connection: &mut SqliteConnection, mode: &str) -> diesel::Quer
 }
 
 /// In steps, so that appends come between.
+async fn prune_audit(inner: &Inner, limits: AuditConfig) -> Result<(), StoreError> {
+    loop {
+        let mut connection = connection::get(&inner.writer).await?;
+        if !connection::blocking(&mut connection, move |connection| audit::prune(connection, &limits)).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// In steps, so that appends come between.
 async fn prune(inner: &Inner, limits: &LogConfig, count: bool, forget: bool) -> Result<(), StoreError> {
     if count {
         let mut connection = connection::get(&inner.readers).await?;
@@ -89,6 +99,7 @@ async fn prune(inner: &Inner, limits: &LogConfig, count: bool, forget: bool) -> 
         inner.room_ids.lock().learn_counts(&counts);
     }
     if forget {
+        prune_audit(inner, limits.audit).await?;
         let limits = limits.clone();
         let mut connection = connection::get(&inner.writer).await?;
         connection::blocking(&mut connection, move |connection| retention::prune_sessions(connection, &limits)).await?;

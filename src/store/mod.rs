@@ -4,6 +4,7 @@
 //! slow or locked database costs its callers an `UNAVAILABLE` and nobody else anything.
 //! The only user of `schema.rs`.
 
+mod audit;
 mod connection;
 mod housekeeping;
 mod loader;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 
 use crate::config::{DatabaseConfig, LogConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+pub use audit::{AuditEntry, AuditFilter, AuditRow};
 use connection::{Connection, Pool};
 use loader::Loader;
 use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Write};
@@ -141,6 +143,11 @@ impl Store {
         tokio::spawn(housekeeping::checkpoint(Arc::downgrade(&inner)));
         drop(entered);
         Ok(Self { inner, handle })
+    }
+
+    /// Runs a task on the store's own threads.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.handle.spawn(task));
     }
 
     /// Waits for the store's answer on a thread that runs no tasks.

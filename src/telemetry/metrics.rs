@@ -73,6 +73,8 @@ pub struct Metrics {
     log_appends: Counter,
     log_commits: Histogram,
     log_held: Gauge,
+    audit_stored: Counter,
+    audit_dropped: Counter,
     recoveries: HashMap<&'static str, Counter>,
     connect_refusals: HashMap<&'static str, Counter>,
     admin_refusals: HashMap<&'static str, Counter>,
@@ -190,6 +192,8 @@ impl Metrics {
             log_appends: counter("expeditor_log_writes_total"),
             log_commits: recorder.register_histogram(&Key::from_static_name("expeditor_log_commit_seconds"), &METADATA),
             log_held: gauge("expeditor_log_held"),
+            audit_stored: counter("expeditor_audit_rows_total"),
+            audit_dropped: counter("expeditor_audit_dropped_total"),
             recoveries: counters("expeditor_recoveries_total", "outcome", &Self::RECOVERIES),
             connect_refusals: counters("expeditor_connect_refusals_total", "cause", &Self::CONNECT_REFUSALS),
             admin_refusals: counters("expeditor_admin_refusals_total", "cause", &Self::ADMIN_REFUSALS),
@@ -232,6 +236,16 @@ impl Metrics {
         if let Some(counter) = self.limits.get(limit) {
             counter.increment(1);
         }
+    }
+
+    /// Counts rows of the audit trail that were stored.
+    pub fn audit_stored(&self, rows: u64) {
+        self.audit_stored.increment(rows);
+    }
+
+    /// Counts what the audit trail had no room for.
+    pub fn audit_dropped(&self, records: u64) {
+        self.audit_dropped.increment(records);
     }
 
     /// Counts a client that showed a `pid`; `outcome` is one of [`Self::RECOVERIES`].

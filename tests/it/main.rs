@@ -6,6 +6,7 @@ mod support;
 mod admin;
 mod admin_page;
 mod admin_ui;
+mod audit;
 mod bad_input;
 mod biscuits;
 mod client_library;

@@ -27,9 +27,9 @@ use crate::actors::messages::{
     Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
 };
 use crate::actors::sequencer::LogView;
-use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer};
+use crate::actors::{Audience, AuditTrail, Registry, RevocationMonitor, RightsMonitor, Sequencer};
 use crate::config::LogConfig;
-use crate::domain::{Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
+use crate::domain::{AuditTarget, Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
 use crate::store::log::Write;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{EventStatus, Metrics};
@@ -55,6 +55,7 @@ pub struct SessionServices {
     pub census: Arc<Census>,
     pub max_rooms: usize,
     pub publish_ids: PublishIds,
+    pub audit: AuditTrail,
 }
 
 /// `{ok: true, id, offset, durable}`
@@ -137,7 +138,9 @@ pub struct Session {
     /// What the policy has said of it.
     pub(super) decisions: Arc<Decisions>,
     pub(super) expires_at: Option<SystemTime>,
-    pub(super) socket_id: Box<str>,
+    pub(super) socket_id: Arc<str>,
+    /// What the audit trail calls it.
+    pub(super) actor: Arc<str>,
     pub(super) pid: PidKey,
     /// Rooms that it is on its way back into; read once it is in all of them.
     pub(super) arriving: usize,
@@ -178,6 +181,7 @@ impl Session {
         let rooms: Option<Vec<RoomName>> =
             recovery.as_ref().map(|recovery| recovery.rooms.iter().map(|room| room.room.clone()).collect());
         let (session_services, session_identity) = (services.clone(), identity.clone());
+        let actor = Arc::from(identity.label());
         let decisions = Arc::new(decisions);
         let own_room = access::own_room(&decisions, &identity);
         let session = Self::start_in_arbiter(arbiter, {
@@ -195,7 +199,8 @@ impl Session {
                 state: SessionState::new(session_identity, session_services.max_rooms),
                 decisions,
                 expires_at,
-                socket_id,
+                socket_id: socket_id.into(),
+                actor,
                 pid,
                 arriving: recovery.as_ref().map_or(0, |recovery| recovery.rooms.len()),
                 came_back: recovery,
@@ -376,7 +381,7 @@ impl Handler<PublishSettled> for Session {
     fn handle(&mut self, message: PublishSettled, _: &mut Self::Context) {
         let _handling = self.record.probe.handling_other();
         let PublishSettled { ack, received, outcome, slot } = message;
-        let asked = Asked { event: "broadcast", ack, received, slot };
+        let asked = Asked { event: "broadcast", ack, received, slot, target: AuditTarget::default() };
         match outcome {
             Ok(published) => {
                 self.count(&asked, EventStatus::Success);
@@ -403,6 +408,7 @@ impl Handler<JoinFailed> for Session {
             self.send_leave(room.clone(), rests_on, false, Reply::default());
         }
         let refusal = Refusal::new(code, failure_message(event));
+        self.audit_refusal(event, &refusal, AuditTarget::room(&room));
         self.member.outlet.push_notice(&error_packet(&refusal, event, Some(&room)));
         self.acknowledge(ack, &refused_ack(&refusal));
     }
@@ -458,7 +464,7 @@ impl Handler<TokenRevoked> for Session {
     type Result = ();
 
     fn handle(&mut self, _: TokenRevoked, ctx: &mut Self::Context) {
-        self.end("its token was revoked", ctx);
+        self.end("revoked", ctx);
     }
 }
 

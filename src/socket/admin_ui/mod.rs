@@ -25,6 +25,7 @@ use super::handshake::HandshakeTimer;
 use super::link::Link;
 use crate::access::AdminAccess;
 use crate::actors::session::SessionServices;
+use crate::domain::AuditRecord;
 use commands::Commands;
 use feed::Feed;
 use passes::Passes;
@@ -85,13 +86,14 @@ impl AdminUi {
                 peer = link.peer.map(tracing::field::display),
                 "an Admin UI was refused"
             );
+            self.services.audit.record(AuditRecord::admin_refused(refused.cause(), link.peer));
             InvalidCredentials
         })
     }
 
     fn open(self: &Arc<Self>, socket: &SocketRef, link: &Arc<Link>) {
         tracing::info!("an Admin UI connected");
-        socket.on_fallback::<Commands, Commands>(Commands { services: self.services.clone() });
+        socket.on_fallback::<Commands, Commands>(Commands { services: self.services.clone(), address: link.peer });
         socket.on_disconnect({
             let (ui, link) = (self.clone(), link.clone());
             async move |_: DisconnectReason| {

@@ -132,6 +132,6 @@ fn from_db(position: i64) -> Position {
     Position::try_from(position).unwrap_or_default()
 }
 
-fn now_ms() -> i64 {
+pub(in crate::store) fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }

@@ -1,0 +1,176 @@
+//! The audit trail's rows: added in batches, read a page at a time, let go by age and number.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::log::now_ms;
+use super::{Store, StoreError, connection};
+use crate::config::AuditConfig;
+use crate::domain::AuditRecord;
+use crate::schema::audit_log;
+
+/// Rows that go in one transaction.
+const STEP: i64 = 1_000;
+
+/// A record, since when, and how often.
+pub struct AuditEntry {
+    pub record: AuditRecord,
+    /// ms since 1970
+    pub at: i64,
+    pub times: i64,
+}
+
+impl AuditEntry {
+    /// Once, and now.
+    pub fn now(record: AuditRecord) -> Self {
+        Self { record, at: now_ms(), times: 1 }
+    }
+}
+
+/// A row as it is read.
+#[derive(Debug, Queryable)]
+pub struct AuditRow {
+    pub id: i64,
+    pub at: i64,
+    pub times: i64,
+    pub actor: Option<String>,
+    pub action: String,
+    pub outcome: String,
+    pub cause: Option<String>,
+    pub detail: Option<String>,
+    pub room: Option<String>,
+    pub tab: Option<String>,
+    pub subject: Option<String>,
+    pub session: Option<String>,
+    pub address: Option<String>,
+}
+
+/// Which rows are wanted; what is not named may be anything.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    pub actor: Option<String>,
+    pub action: Option<String>,
+    pub outcome: Option<String>,
+    pub room: Option<String>,
+    pub tab: Option<String>,
+    pub subject: Option<String>,
+    /// Rows with a smaller id than this alone.
+    pub before: Option<i64>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = audit_log)]
+struct NewRow<'a> {
+    at: i64,
+    times: i64,
+    actor: Option<&'a str>,
+    action: &'a str,
+    outcome: &'a str,
+    cause: Option<&'a str>,
+    detail: Option<&'a str>,
+    room: Option<&'a str>,
+    tab: Option<&'a str>,
+    subject: Option<&'a str>,
+    session: Option<&'a str>,
+    address: Option<String>,
+}
+
+impl<'a> From<&'a AuditEntry> for NewRow<'a> {
+    fn from(AuditEntry { record, at, times }: &'a AuditEntry) -> Self {
+        let target = &record.target;
+        Self {
+            at: *at,
+            times: *times,
+            actor: record.actor.as_deref(),
+            action: record.action,
+            outcome: record.outcome.as_str(),
+            cause: record.cause,
+            detail: target.detail,
+            room: target.room.as_ref().map(crate::domain::RoomName::as_str),
+            tab: target.tab.as_ref().map(crate::domain::Cuid::as_str),
+            subject: target.subject.as_deref(),
+            session: record.session.as_deref(),
+            address: record.address.map(|address| address.to_string()),
+        }
+    }
+}
+
+impl Store {
+    /// Adds to the trail, in one transaction; gives the entries back where that failed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where nothing was added.
+    pub async fn append_audit(&self, entries: Vec<AuditEntry>) -> Result<(), (StoreError, Vec<AuditEntry>)> {
+        let entries = std::sync::Arc::new(entries);
+        let added = entries.clone();
+        let outcome = self
+            .write(move |connection| connection::blocking(connection, move |connection| insert(connection, &added)))
+            .await;
+        // A transaction that is still under way holds them too; what it adds is added.
+        outcome.map_err(|error| (error, std::sync::Arc::into_inner(entries).unwrap_or_default()))
+    }
+
+    /// The newest rows that the filter lets through, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn read_audit(&self, filter: AuditFilter, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
+        self.read(move |connection| {
+            connection::blocking(connection, move |connection| select(connection, filter, limit))
+        })
+        .await
+    }
+}
+
+fn insert(connection: &mut SqliteConnection, entries: &[AuditEntry]) -> QueryResult<()> {
+    connection.immediate_transaction(|connection| {
+        for entry in entries {
+            diesel::insert_into(audit_log::table).values(NewRow::from(entry)).execute(connection)?;
+        }
+        Ok(())
+    })
+}
+
+fn select(connection: &mut SqliteConnection, filter: AuditFilter, limit: i64) -> QueryResult<Vec<AuditRow>> {
+    let mut query = audit_log::table.into_boxed();
+    let AuditFilter { actor, action, outcome, room, tab, subject, before } = filter;
+    if let Some(actor) = actor {
+        query = query.filter(audit_log::actor.eq(actor));
+    }
+    if let Some(action) = action {
+        query = query.filter(audit_log::action.eq(action));
+    }
+    if let Some(outcome) = outcome {
+        query = query.filter(audit_log::outcome.eq(outcome));
+    }
+    if let Some(room) = room {
+        query = query.filter(audit_log::room.eq(room));
+    }
+    if let Some(tab) = tab {
+        query = query.filter(audit_log::tab.eq(tab));
+    }
+    if let Some(subject) = subject {
+        query = query.filter(audit_log::subject.eq(subject));
+    }
+    if let Some(before) = before {
+        query = query.filter(audit_log::id.lt(before));
+    }
+    query.order(audit_log::id.desc()).limit(limit).load(connection)
+}
+
+/// Lets some of what is past the limits go; whether there may be more. Rows are added in the order of time, so
+/// the oldest are the first.
+pub fn prune(connection: &mut SqliteConnection, limits: &AuditConfig) -> QueryResult<bool> {
+    let age = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    let oldest_ms = now_ms().saturating_sub(age(limits.max_age));
+    let newest: Option<i64> = audit_log::table.select(diesel::dsl::max(audit_log::id)).first(connection)?;
+    let last_beyond = newest.unwrap_or(0).saturating_sub(i64::try_from(limits.max_rows).unwrap_or(i64::MAX));
+    let first: Vec<(i64, i64)> =
+        audit_log::table.order(audit_log::id).limit(STEP).select((audit_log::id, audit_log::at)).load(connection)?;
+    let gone = first.iter().take_while(|(id, at)| *at < oldest_ms || *id <= last_beyond);
+    let Some((last, _)) = gone.last() else { return Ok(false) };
+    let gone = diesel::delete(audit_log::table.filter(audit_log::id.le(last))).execute(connection)?;
+    Ok(gone == first.len())
+}
