@@ -23,4 +23,4 @@ pub use packet::EventPacket;
 pub use pid::PidKey;
 pub use refusal::{ErrorCode, Refusal};
 pub use room::{RoomKind, RoomName};
-pub use warrant::{RevocationId, Warrant, WarrantFault};
+pub use warrant::{RevocationId, Warrant, WarrantFault, names_a_key};

@@ -4,12 +4,27 @@ use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
+use crate::support::biscuits::{Keys, revoke};
 use crate::support::house::{House, free_port};
 use crate::support::instance::connect;
 use crate::support::people::{BANNED, BISTRO, BURGER, CHEF, DINER_TAB, GUEST, GUESTS_NOTE, GUESTS_TAB, OWNER, SERVER};
 use crate::support::stock::Backend;
 use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
 use expeditor::domain::{AuditOutcome, AuditRecord, AuditTarget};
+
+#[derive(diesel::QueryableByName)]
+struct Sum {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    times: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Kept {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    rows: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    first: i64,
+}
 
 const OPERATOR: &str = "the-operators-token-of-32-bytes!";
 
@@ -167,7 +182,11 @@ fn it_is_read_a_page_at_a_time_and_a_wrong_question_is_told() {
     loop {
         let (_, page) = ask(&instance, &format!("?user=u&limit=100{before}"));
         seen.extend(
-            page["records"].as_array().unwrap().iter().map(|row| row["subject"].as_str().unwrap().parse::<usize>().unwrap()),
+            page["records"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["subject"].as_str().unwrap().parse::<usize>().unwrap()),
         );
         let Some(next) = page["next"].as_i64() else { break };
         before = format!("&before={next}");
@@ -182,15 +201,17 @@ fn it_is_read_a_page_at_a_time_and_a_wrong_question_is_told() {
     assert_eq!(instance.get("/admin/api/audit", &[]).0, 401);
 }
 
+/// More than its queue and a batch hold.
+const MANY: usize = 60_000;
+
 #[test]
 fn while_the_database_is_away_it_holds_nobody_up_and_counts_what_it_drops() {
     let (instance, driver) = (instance(), Driver::node());
     driver.connect(&instance, "backend", SERVER_SECRET);
     let mut holder = connect(&instance.database);
     holder.batch_execute("BEGIN EXCLUSIVE").unwrap();
-    const ALL: usize = 60_000;
     let began = std::time::Instant::now();
-    (0..ALL).for_each(|subject| instance.services().audit.record(record(subject)));
+    (0..MANY).for_each(|subject| instance.services().audit.record(record(subject)));
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
     let dropped = instance.metric("expeditor_audit_dropped_total");
     assert!(dropped > 0);
@@ -198,7 +219,7 @@ fn while_the_database_is_away_it_holds_nobody_up_and_counts_what_it_drops() {
     drop(holder);
     eventually("what was kept", || {
         let rows = instance.metric("expeditor_audit_rows_total");
-        (rows + instance.metric("expeditor_audit_dropped_total") >= ALL as u64 && rows > 0).then_some(())
+        (rows + instance.metric("expeditor_audit_dropped_total") >= MANY as u64 && rows > 0).then_some(())
     });
     driver.ask_ok("backend", "broadcast", &json!({ "room": format!("kitchen:{BISTRO}"), "event": "e" }));
 }
@@ -219,11 +240,6 @@ fn it_is_in_the_log_whatever_else_is_too_much_and_survives_a_stop() {
     assert_eq!(refused(), Some(401));
     server.program.signal("TERM");
     assert_eq!(server.program.exit_code(), Some(0));
-    #[derive(diesel::QueryableByName)]
-    struct Sum {
-        #[diesel(sql_type = diesel::sql_types::BigInt)]
-        times: i64,
-    }
     let query = diesel::sql_query("SELECT sum(times) AS times FROM audit_log WHERE action = 'request'");
     assert_eq!(query.get_result::<Sum>(&mut house.database()).unwrap().times, 2);
 }
@@ -238,13 +254,6 @@ fn it_is_kept_for_so_long_and_so_many_rows() {
          {numbers} SELECT CASE WHEN i <= 1000 THEN 1 ELSE unixepoch() * 1000 END, 1, 'connect', 'refused' FROM n"
     );
     house.database().batch_execute(&insert).unwrap();
-    #[derive(diesel::QueryableByName)]
-    struct Kept {
-        #[diesel(sql_type = diesel::sql_types::BigInt)]
-        rows: i64,
-        #[diesel(sql_type = diesel::sql_types::BigInt)]
-        first: i64,
-    }
     let server = house.serve(free_port());
     let kept = || -> Kept {
         let query = diesel::sql_query("SELECT count(*) AS rows, min(id) AS first FROM audit_log");
@@ -255,4 +264,22 @@ fn it_is_kept_for_so_long_and_so_many_rows() {
         (rows == 1_000 && first == 2_501).then_some(())
     });
     server.kill();
+}
+
+#[test]
+fn a_revocation_and_the_session_that_it_ended_are_there() {
+    let keys = Keys::generate(1);
+    let instance = Instance::with(&[("ADMIN_TOKEN", OPERATOR), ("BISCUIT_PUBLIC_KEY", &keys.public)]);
+    let driver = Driver::node();
+    let display = keys.mint(&["--device", "pass", "--staff", &format!("{BISTRO}=CHEF")]);
+    driver.connect(&instance, "display", &display);
+    revoke(&instance.database, &display, &["--reason", "lost"]);
+    let ended = &eventually_records(&instance, "?action=session:end", 1)[0];
+    assert_eq!(ended["cause"], "revoked");
+    let actor = ended["actor"].as_str().unwrap();
+    assert!(actor.starts_with("device pass (token "), "{actor}");
+    let revoked = &eventually_records(&instance, "?action=token:revoke", 1)[0];
+    assert_eq!(revoked["actor"], "command line");
+    assert!(revoked["subject"].as_str().unwrap().len() >= 32);
+    assert!(!whole(&instance).contains(&display));
 }

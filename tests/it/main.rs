@@ -11,6 +11,7 @@ mod bad_input;
 mod biscuits;
 mod client_library;
 mod configuration;
+mod crowd;
 mod demo;
 mod events;
 mod isolation;
