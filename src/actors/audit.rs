@@ -17,6 +17,8 @@ use crate::telemetry::Metrics;
 const MAX_QUEUED: usize = 16_384;
 /// Rows of one batch; while the database does not answer, no more are gathered.
 const MAX_BATCH: usize = 4_096;
+/// Rows of one transaction: an event's commit may wait behind it.
+const STEP: usize = 128;
 /// How long records are gathered: what is alike within it is one row.
 const GATHER: Duration = Duration::from_millis(500);
 /// How soon a batch that was not stored is tried again.
@@ -102,19 +104,17 @@ impl Writer {
             let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
             AuditEntry { record, at: i64::try_from(at).unwrap_or(i64::MAX), times }
         };
-        let mut entries: Vec<_> = batch.into_iter().map(entry).collect();
-        while !entries.is_empty() && !self.records.is_closed() {
-            let rows = entries.len();
-            match self.store.append_audit(entries).await {
-                Ok(()) => return self.metrics.audit_stored(rows as u64),
-                Err((error, back)) => {
-                    tracing::warn!(%error, rows, "the audit trail could not be stored");
-                    // Where the database may still be at it, it is not asked twice.
-                    self.metrics.audit_dropped((rows - back.len()) as u64);
-                    entries = back;
-                    sleep(AGAIN).await;
+        let mut entries = batch.into_iter().map(entry).peekable();
+        while entries.peek().is_some() {
+            let step: Arc<[AuditEntry]> = entries.by_ref().take(STEP).collect();
+            while let Err(error) = self.store.append_audit(step.clone()).await {
+                tracing::warn!(%error, rows = step.len(), "the audit trail could not be stored");
+                if self.records.is_closed() {
+                    return self.metrics.audit_dropped((step.len() + entries.len()) as u64);
                 }
+                sleep(AGAIN).await;
             }
+            self.metrics.audit_stored(step.len() as u64);
         }
     }
 }

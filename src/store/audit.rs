@@ -1,5 +1,6 @@
 //! The audit trail's rows: added in batches, read a page at a time, let go by age and number.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -98,18 +99,12 @@ impl<'a> From<&'a AuditEntry> for NewRow<'a> {
 }
 
 impl Store {
-    /// Adds to the trail, in one transaction; gives the entries back where that failed.
+    /// Adds to the trail, in one transaction. Has no deadline, so where it fails nothing was added.
     ///
     /// # Errors
     /// [`StoreError`] where nothing was added.
-    pub async fn append_audit(&self, entries: Vec<AuditEntry>) -> Result<(), (StoreError, Vec<AuditEntry>)> {
-        let entries = std::sync::Arc::new(entries);
-        let added = entries.clone();
-        let outcome = self
-            .write(move |connection| connection::blocking(connection, move |connection| insert(connection, &added)))
-            .await;
-        // A transaction that is still under way holds them too; what it adds is added.
-        outcome.map_err(|error| (error, std::sync::Arc::into_inner(entries).unwrap_or_default()))
+    pub async fn append_audit(&self, entries: Arc<[AuditEntry]>) -> Result<(), StoreError> {
+        self.inner.writer.run(false, move |connection| insert(connection, &entries)).await
     }
 
     /// The newest rows that the filter lets through, newest first.

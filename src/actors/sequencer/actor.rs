@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use indexmap::IndexMap;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use super::answers::Answers;
 use super::backlog::{Slot, write_of};
 use super::outage::Outage;
 use super::tail::{Tail, page};
@@ -17,7 +18,7 @@ use crate::actors::insight::{Census, Post};
 use crate::actors::logged::{LogPage, Logged};
 use crate::actors::messages::{AudienceStarted, ReadLog, Sequence, Settle};
 use crate::domain::{LogId, Offset, Position};
-use crate::store::log::{Committed, LogInfo, StoredEvent, Write};
+use crate::store::log::{Committed, LogInfo, StoredEvent, Synced, Write};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -81,6 +82,8 @@ pub struct Sequencer {
     usual_batch: usize,
     next_batch: Instant,
     settled: Vec<oneshot::Sender<()>>,
+    pub(super) answers: Answers,
+    pub(super) disk: watch::Receiver<Synced>,
     pub(super) census: Arc<Census>,
 }
 
@@ -108,7 +111,7 @@ impl Sequencer {
     /// How often a service without publishes looks whether another has gone on with the log.
     const LOOK_EVERY: Duration = Duration::from_millis(200);
     /// How long a batch may take before what can go out without it does.
-    const PATIENCE: Duration = Duration::from_millis(500);
+    pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
     /// Goes on from where the log stands; `newest` are its newest events. To be called on the rooms' thread.
     pub fn start(
@@ -124,6 +127,7 @@ impl Sequencer {
         newest.into_iter().for_each(|event| tail.push(Arc::new(logged(event, view.log))));
         let head_offset = Offset::at(view.log, head).to_string().into();
         let probe = census.sequencer.clone();
+        let disk = store.synced();
         let sequencer = Self::create(|_| Self {
             store,
             view,
@@ -141,6 +145,8 @@ impl Sequencer {
             usual_batch: 0,
             next_batch: Instant::now(),
             settled: Vec::new(),
+            answers: Answers::default(),
+            disk,
             census,
         });
         Post::new(sequencer, probe)
@@ -155,6 +161,9 @@ impl Sequencer {
             self.dispatch(step, None);
         }
         if self.queue.is_empty() {
+            if !self.answers.is_empty() {
+                return;
+            }
             for waiting in self.settled.drain(..) {
                 // Who asked may have gone.
                 waiting.send(()).ok();
@@ -225,6 +234,7 @@ impl Sequencer {
                     sequencer.set_head(before);
                 }
                 sequencer.go_out(slots, committed);
+                sequencer.follow_disk(ctx);
                 sequencer.after_success(ctx);
             }
             Err(error) => sequencer.after_failure(slots, &error, ctx),
@@ -235,12 +245,13 @@ impl Sequencer {
 
     /// Hands on a batch that was stored.
     fn go_out(&mut self, slots: Vec<Slot>, committed: Committed) {
+        let generation = committed.generation;
         let mut written = committed.written.into_iter();
         for slot in slots {
             match slot {
                 Slot::Waiting(step) => {
                     let outcome = if write_of(&step).is_some() { written.next() } else { None };
-                    self.dispatch(step, outcome);
+                    self.dispatch(step, outcome.map(|written| (written, generation)));
                 }
                 Slot::Gone(write) => self.note_stored(&write, written.next()),
                 Slot::Refused(session, room) => {
@@ -278,14 +289,12 @@ impl Sequencer {
 /// What another process wrote to the same log before this batch. The batch is stored, so this is asked until it is answered.
 async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
     const AGAIN: Duration = Duration::from_millis(200);
-    const PAGE: Position = 1_000;
     let (mut after, mut found) = (head, Vec::new());
     while after < before {
-        let up_to = before.min(after + PAGE);
-        match store.read_between(after, up_to).await {
-            Ok(events) => {
+        match store.read_between(after, before).await {
+            Ok((events, through)) => {
                 found.extend(events);
-                after = up_to;
+                after = through;
             }
             Err(error) => {
                 tracing::warn!(%error, "another process's events cannot be read yet");
@@ -305,6 +314,7 @@ impl Actor for Sequencer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(Self::LOOK_EVERY, Self::look);
+        ctx.run_interval(Self::LOOK_EVERY, Self::answer_late);
     }
 }
 

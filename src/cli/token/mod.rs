@@ -179,7 +179,7 @@ impl Revoke {
         let revoked = store.block_on(store.revoke(&id, self.reason));
         let is_new = revoked.context("not revoked; `expeditor migrate` brings a database up to date")?;
         // Best effort: the token is revoked already.
-        store.block_on(store.append_audit(vec![AuditEntry::now(AuditRecord::revoked(id.as_str()))])).ok();
+        store.block_on(store.append_audit([AuditEntry::now(AuditRecord::revoked(id.as_str()))].into())).ok();
         println!("{} {id}", if is_new { "revoked" } else { "was revoked before:" });
         Ok(())
     }
