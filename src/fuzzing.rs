@@ -46,11 +46,15 @@ static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
 /// A request's head, as it comes before it is handed over.
 pub fn head(bytes: &[u8]) {
     thread_local! {
-        /// actix-http keeps its clock in a task.
-        static SYSTEM: actix_rt::SystemRunner = actix_rt::System::new();
+        /// One for a worker's life, as in the service: actix-http keeps its clock in a task of it.
+        static CONFIG: (actix_rt::SystemRunner, ServiceConfig) = {
+            let system = actix_rt::System::new();
+            let config = system.block_on(async { ServiceConfig::default() });
+            (system, config)
+        };
     }
-    let request = SYSTEM.with(|system| {
-        system.block_on(async { h1::Codec::new(ServiceConfig::default()).decode(&mut BytesMut::from(bytes)) })
+    let request = CONFIG.with(|(system, config)| {
+        system.block_on(async { h1::Codec::new(config.clone()).decode(&mut BytesMut::from(bytes)) })
     });
     let Ok(Some(h1::Message::Item(request))) = request else { return };
     let origins = Origins::new(vec!["https://pos.example.com".to_owned()]);
