@@ -19,6 +19,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     log_events (id) {
         id -> BigInt,
         room_id -> BigInt,
@@ -26,6 +34,7 @@ diesel::table! {
         event -> Text,
         payload -> Text,
         stored_at -> BigInt,
+        held_as -> Nullable<Text>,
     }
 }
 
@@ -213,6 +222,7 @@ diesel::joinable!(venue_staff -> venues (venue_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     audit_log,
+    leases,
     log_events,
     log_head,
     log_index,

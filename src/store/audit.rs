@@ -1,19 +1,14 @@
 //! The audit trail's rows: added in batches, read a page at a time, let go by age and number.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::log::now_ms;
-use super::{Store, StoreError, connection};
+use super::{Store, StoreError};
 use crate::config::AuditConfig;
 use crate::domain::AuditRecord;
 use crate::schema::audit_log;
-
-/// Rows that go in one transaction.
-const STEP: i64 = 1_000;
 
 /// A record, since when, and how often.
 pub struct AuditEntry {
@@ -63,7 +58,7 @@ pub struct AuditFilter {
 
 #[derive(Insertable)]
 #[diesel(table_name = audit_log)]
-struct NewRow<'a> {
+pub(super) struct NewRow<'a> {
     at: i64,
     times: i64,
     actor: Option<&'a str>,
@@ -98,13 +93,56 @@ impl<'a> From<&'a AuditEntry> for NewRow<'a> {
     }
 }
 
+/// The rows that a filter lets through, the newest first; for either database.
+macro_rules! filtered {
+    ($filter:expr, $limit:expr) => {{
+        let AuditFilter { actor, action, outcome, room, tab, subject, before } = $filter;
+        let mut query = audit_log::table.into_boxed();
+        if let Some(actor) = actor {
+            query = query.filter(audit_log::actor.eq(actor));
+        }
+        if let Some(action) = action {
+            query = query.filter(audit_log::action.eq(action));
+        }
+        if let Some(outcome) = outcome {
+            query = query.filter(audit_log::outcome.eq(outcome));
+        }
+        if let Some(room) = room {
+            query = query.filter(audit_log::room.eq(room));
+        }
+        if let Some(tab) = tab {
+            query = query.filter(audit_log::tab.eq(tab));
+        }
+        if let Some(subject) = subject {
+            query = query.filter(audit_log::subject.eq(subject));
+        }
+        if let Some(before) = before {
+            query = query.filter(audit_log::id.lt(before));
+        }
+        query.order(audit_log::id.desc()).limit($limit)
+    }};
+}
+pub(super) use filtered;
+
+/// Rows that go in one transaction when the trail is pruned.
+pub(super) const STEP: i64 = 1_000;
+
+/// Up to which of the oldest rows, given by id and time, are past the limits; rows are added in the order of time.
+pub(super) fn last_beyond(oldest: &[(i64, i64)], newest: Option<i64>, limits: &AuditConfig) -> Option<i64> {
+    let max_age_ms = i64::try_from(limits.max_age.as_millis()).unwrap_or(i64::MAX);
+    let oldest_ms = now_ms().saturating_sub(max_age_ms);
+    let surplus = newest.unwrap_or(0).saturating_sub(i64::try_from(limits.max_rows).unwrap_or(i64::MAX));
+    oldest.iter().take_while(|(id, at)| *at < oldest_ms || *id <= surplus).last().map(|(id, _)| *id)
+}
+
 impl Store {
-    /// Adds to the trail, in one transaction. Has no deadline, so where it fails nothing was added.
+    /// Adds to the trail, in one transaction. Where it fails nothing was added, but for an answer that was lost
+    /// on its way from PostgreSQL.
     ///
     /// # Errors
     /// [`StoreError`] where nothing was added.
     pub async fn append_audit(&self, entries: Arc<[AuditEntry]>) -> Result<(), StoreError> {
-        self.inner.writer.run(false, move |connection| insert(connection, &entries)).await
+        self.inner.backend.append_audit(entries).await
     }
 
     /// The newest rows that the filter lets through, newest first.
@@ -112,60 +150,6 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn read_audit(&self, filter: AuditFilter, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
-        self.read(move |connection| {
-            connection::blocking(connection, move |connection| select(connection, filter, limit))
-        })
-        .await
+        self.ask(self.inner.backend.read_audit(filter, limit)).await
     }
-}
-
-fn insert(connection: &mut SqliteConnection, entries: &[AuditEntry]) -> QueryResult<()> {
-    connection.immediate_transaction(|connection| {
-        for entry in entries {
-            diesel::insert_into(audit_log::table).values(NewRow::from(entry)).execute(connection)?;
-        }
-        Ok(())
-    })
-}
-
-fn select(connection: &mut SqliteConnection, filter: AuditFilter, limit: i64) -> QueryResult<Vec<AuditRow>> {
-    let mut query = audit_log::table.into_boxed();
-    let AuditFilter { actor, action, outcome, room, tab, subject, before } = filter;
-    if let Some(actor) = actor {
-        query = query.filter(audit_log::actor.eq(actor));
-    }
-    if let Some(action) = action {
-        query = query.filter(audit_log::action.eq(action));
-    }
-    if let Some(outcome) = outcome {
-        query = query.filter(audit_log::outcome.eq(outcome));
-    }
-    if let Some(room) = room {
-        query = query.filter(audit_log::room.eq(room));
-    }
-    if let Some(tab) = tab {
-        query = query.filter(audit_log::tab.eq(tab));
-    }
-    if let Some(subject) = subject {
-        query = query.filter(audit_log::subject.eq(subject));
-    }
-    if let Some(before) = before {
-        query = query.filter(audit_log::id.lt(before));
-    }
-    query.order(audit_log::id.desc()).limit(limit).load(connection)
-}
-
-/// Lets some of what is past the limits go; whether there may be more. Rows are added in the order of time, so
-/// the oldest are the first.
-pub fn prune(connection: &mut SqliteConnection, limits: &AuditConfig) -> QueryResult<bool> {
-    let age = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-    let oldest_ms = now_ms().saturating_sub(age(limits.max_age));
-    let newest: Option<i64> = audit_log::table.select(diesel::dsl::max(audit_log::id)).first(connection)?;
-    let last_beyond = newest.unwrap_or(0).saturating_sub(i64::try_from(limits.max_rows).unwrap_or(i64::MAX));
-    let first: Vec<(i64, i64)> =
-        audit_log::table.order(audit_log::id).limit(STEP).select((audit_log::id, audit_log::at)).load(connection)?;
-    let gone = first.iter().take_while(|(id, at)| *at < oldest_ms || *id <= last_beyond);
-    let Some((last, _)) = gone.last() else { return Ok(false) };
-    let gone = diesel::delete(audit_log::table.filter(audit_log::id.le(last))).execute(connection)?;
-    Ok(gone == first.len())
 }

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::answers::Answers;
 use super::backlog::{Slot, write_of};
+use super::look::Looking;
 use super::outage::Outage;
 use super::tail::{Tail, page};
 use crate::actors::Audience;
@@ -83,6 +84,7 @@ pub struct Sequencer {
     next_batch: Instant,
     settled: Vec<oneshot::Sender<()>>,
     pub(super) answers: Answers,
+    pub(super) looking: Looking,
     pub(super) disk: watch::Receiver<Synced>,
     pub(super) census: Arc<Census>,
 }
@@ -108,8 +110,6 @@ impl Sequencer {
     const PACE: Duration = Duration::from_millis(1);
     /// Fewer steps than this are not worth a commit of their own within that time.
     const WORTHWHILE: usize = 4;
-    /// How often a service without publishes looks whether another has gone on with the log.
-    const LOOK_EVERY: Duration = Duration::from_millis(200);
     /// How long a batch may take before what can go out without it does.
     pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -146,6 +146,7 @@ impl Sequencer {
             next_batch: Instant::now(),
             settled: Vec::new(),
             answers: Answers::default(),
+            looking: Looking::default(),
             disk,
             census,
         });
@@ -240,6 +241,7 @@ impl Sequencer {
             Err(error) => sequencer.after_failure(slots, &error, ctx),
         }
         sequencer.pump(ctx);
+        sequencer.look_again(ctx);
         sequencer.note_backlog();
     }
 
@@ -261,22 +263,6 @@ impl Sequencer {
                 Slot::Forgotten => drop(written.next()),
             }
         }
-    }
-
-    /// Another process on the same database, as in a rolling restart, may have gone on with the log.
-    fn look(&mut self, ctx: &mut Context<Self>) {
-        if self.in_flight.is_some() || self.outage.is_some() || !self.queue.is_empty() {
-            return;
-        }
-        let store = self.store.clone();
-        let looking = async move { store.log_head().await };
-        ctx.spawn(looking.into_actor(self).map(|head, sequencer, ctx| {
-            if head.is_ok_and(|head| head > sequencer.head) {
-                let (seen, _) = oneshot::channel();
-                sequencer.queue.push_back(Sequence::CatchUp(seen));
-                sequencer.pump(ctx);
-            }
-        }));
     }
 
     pub(super) fn set_head(&mut self, head: Position) {
@@ -313,7 +299,8 @@ impl Actor for Sequencer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(Self::LOOK_EVERY, Self::look);
+        ctx.run_interval(Self::LOOK_EVERY, Self::look_now_and_then);
+        self.listen(ctx);
         ctx.run_interval(Self::LOOK_EVERY, Self::answer_late);
     }
 }

@@ -7,6 +7,7 @@ mod actor;
 mod answers;
 mod backlog;
 mod dispatch;
+mod look;
 mod outage;
 mod tail;
 

@@ -1,0 +1,238 @@
+//! The log behind the rooms: writing it in batches, reading it on from a position, and
+//! pruning what is too old. What a batch means stands here; how a database does it, in `sqlite/` and `postgres/`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::watch;
+
+use super::{Store, StoreError};
+use crate::domain::{Cuid, Event, KitchenStatus, LogId, PidKey, Position, RoomName};
+
+/// What the log is, as it was found at the start.
+#[derive(Clone)]
+pub struct LogInfo {
+    pub log: LogId,
+    pub head: Position,
+    /// Signs the pids of sessions.
+    pub pid_secret: [u8; 32],
+}
+
+/// One thing to write. Those of a batch are written in their order, in one transaction.
+#[derive(Clone, Debug)]
+pub enum Write {
+    Append(Append),
+    /// A session is in a room from here on, and with everything after `since` if it asks for that.
+    /// For one that is in the room already nothing changes, unless it asks for a replay.
+    Enter {
+        session: PidKey,
+        room: RoomName,
+        since: Option<Position>,
+    },
+    Leave {
+        session: PidKey,
+        room: RoomName,
+    },
+    /// Nothing; the batch tells where the log stands.
+    Look,
+    /// A session is still there. One that lives for long has its own room noted too, so that a
+    /// session without any row is known to have begun not long ago.
+    Seen {
+        session: PidKey,
+        own_room: Option<RoomName>,
+    },
+}
+
+/// An event that wants a place in the log.
+#[derive(Clone, Debug)]
+pub struct Append {
+    pub rooms: Arc<[RoomName]>,
+    pub event: Event,
+    /// Whether the event is kept; one that is not takes no place.
+    pub kept: bool,
+    pub name: Option<PublishName>,
+    /// A change of the application's rows that the event tells of: both are written, or neither.
+    pub change: Option<ItemChange>,
+}
+
+/// What a publisher calls a publish.
+#[derive(Clone, Debug)]
+pub struct PublishName {
+    /// Whose name it is.
+    pub publisher: Arc<str>,
+    pub id: Box<str>,
+    /// Of everything that the publish says: the same name with other content is an error.
+    pub digest: [u8; 32],
+}
+
+/// Gives an item a state.
+#[derive(Clone, Debug)]
+pub struct ItemChange {
+    pub item: Cuid,
+    pub status: KitchenStatus,
+}
+
+/// What became of a [`Write`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The event, or the entry that asks for a replay, has this position.
+    Placed(Position),
+    /// The event is not kept, as it was asked for.
+    NotKept,
+    /// The same publish was written before: at this position, if its event was kept.
+    Repeated { position: Position, kept: bool },
+    /// Another publish has the same name.
+    Contradicted,
+    /// The application's database refused the change; the rest of the batch stands.
+    Failed,
+    /// The item has that state already.
+    Unchanged,
+    /// A session's row stands as asked.
+    Noted,
+}
+
+/// A batch that was written.
+#[derive(Debug)]
+pub struct Committed {
+    /// The newest position before the batch. Another process on the same database may have moved it.
+    pub before: Position,
+    /// For each write, in the order of the batch.
+    pub written: Vec<Written>,
+    /// Survives the loss of power once [`Store::synced`](crate::store::Store::synced) has come this far.
+    pub generation: Generation,
+}
+
+/// The number of a commit, counted by this process.
+pub type Generation = u64;
+
+/// How far the disk is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Synced {
+    pub through: Generation,
+    /// Up to here the disk may have lost something.
+    pub lost_through: Generation,
+}
+
+/// What is heard of other processes on the same database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    pub head: Position,
+    /// Whether anything would be heard now.
+    pub listening: bool,
+}
+
+/// An event as it was stored.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    pub position: Position,
+    /// Those of the rooms asked for that it has a place in.
+    pub rooms: Vec<RoomName>,
+    pub name: String,
+    pub payload: String,
+}
+
+/// A room of a session, as it was stored.
+#[derive(Clone, Debug)]
+pub struct SessionRoom {
+    pub room: RoomName,
+    pub entered_at: Position,
+    pub since: Position,
+    /// ms since 1970
+    pub seen_at_ms: i64,
+}
+
+/// Positions are counted in 63 bits by the database.
+pub(super) fn to_db(position: Position) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
+pub(super) fn from_db(position: i64) -> Position {
+    Position::try_from(position).unwrap_or_default()
+}
+
+pub(super) fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+impl Store {
+    /// What the log is, and its newest events: where a service that starts goes on.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn resume_log(&self, newest: usize) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
+        self.ask(self.inner.backend.resume(newest)).await
+    }
+
+    /// Writes a batch to the log: all of it, or nothing. It survives the death of the process from here on, and
+    /// the loss of power from [`Store::synced`] on. Has no deadline: what becomes of the
+    /// batch is known when this returns. The database gives up waiting for a lock by itself. `landed` is
+    /// set as soon as it is known, before whoever waits has its turn.
+    ///
+    /// # Errors
+    /// [`StoreError`] where nothing was written.
+    pub async fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Result<Committed, StoreError> {
+        self.inner.backend.commit(writes, landed).await
+    }
+
+    /// How far what was committed has come to the disk.
+    pub fn synced(&self) -> watch::Receiver<Synced> {
+        self.inner.backend.synced()
+    }
+
+    /// What other processes are heard to have written: the newest position. `None` where the database tells
+    /// nobody, and has to be asked.
+    pub fn news(&self) -> Option<watch::Receiver<News>> {
+        self.inner.backend.news()
+    }
+
+    /// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in
+    /// order. `None` where some of them are gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn read_events(
+        &self,
+        starts: Vec<(RoomName, Position)>,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<StoredEvent>>, StoreError> {
+        self.ask(self.inner.backend.events(starts, up_to, limit)).await
+    }
+
+    /// The position of the newest event in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn log_head(&self) -> Result<Position, StoreError> {
+        self.ask(self.inner.backend.head()).await
+    }
+
+    /// Events between two positions, of all rooms: what another process has written. A page of them, with the
+    /// position up to which it has them all.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn read_between(
+        &self,
+        after: Position,
+        up_to: Position,
+    ) -> Result<(Vec<StoredEvent>, Position), StoreError> {
+        self.ask(self.inner.backend.events_between(after, up_to, Self::PAGE)).await
+    }
+
+    /// The rooms that a session was in when it was last here.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn session_rooms(&self, session: PidKey) -> Result<Vec<SessionRoom>, StoreError> {
+        Ok(self.inner.session_rooms.find(session).await?.unwrap_or_default())
+    }
+
+    /// Up to where a room's events may be gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn pruned_through(&self, room: &RoomName) -> Result<Position, StoreError> {
+        Ok(self.inner.pruned_through.find(room.clone()).await?.unwrap_or_default())
+    }
+}
