@@ -16,6 +16,7 @@
 //! thread, so events cross each thread at most once.
 
 pub mod audience;
+pub mod audit;
 pub mod ingress;
 pub mod insight;
 pub mod logged;
@@ -31,6 +32,7 @@ pub mod session;
 pub mod supervision;
 
 pub use audience::Audience;
+pub use audit::AuditTrail;
 pub use registry::Registry;
 pub use revocations::RevocationMonitor;
 pub use rights::RightsMonitor;

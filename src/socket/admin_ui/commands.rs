@@ -1,6 +1,7 @@
 //! What an Admin UI asks to have done. A join or a leave is done as if the session's client had asked
 //! for it, so the same policy decides; an emit to a room is a publish like any other.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,11 +16,15 @@ use crate::actors::ingress::Ingress;
 use crate::actors::messages::{ClientEvent, EndSession, EventPayload, Publish, Tell};
 use crate::actors::publication::Receipt;
 use crate::actors::session::{Listed, SessionServices, publishing};
-use crate::domain::{EventPacket, Identity, PublishRequest, Refusal, RoomKind, RoomName};
+use crate::domain::audit::action;
+use crate::domain::{
+    AuditOutcome, AuditRecord, AuditTarget, EventPacket, Identity, PublishRequest, Refusal, RoomKind, RoomName,
+};
 
 /// Takes the commands of one UI.
 pub struct Commands {
     pub services: Arc<SessionServices>,
+    pub address: Option<IpAddr>,
 }
 
 impl MessageHandler<LocalAdapter, Self> for Commands {
@@ -40,6 +45,19 @@ impl MessageHandler<LocalAdapter, Self> for Commands {
 }
 
 impl Commands {
+    fn record(&self, action: &'static str, target: AuditTarget) {
+        self.services.audit.record(AuditRecord {
+            // A UI comes with the operators' token alone.
+            actor: Some("ADMIN".into()),
+            action,
+            outcome: AuditOutcome::Done,
+            cause: None,
+            target,
+            session: None,
+            address: self.address,
+        });
+    }
+
     fn emit(&self, filter: Option<&str>, event: Option<&str>, payload: Option<&Value>) {
         let filter = filter.filter(|filter| !filter.is_empty());
         let room = filter.and_then(RoomName::parse);
@@ -51,6 +69,7 @@ impl Commands {
             Ok(request) => {
                 let packet = EventPacket::new(request.event.as_str(), &request.payload);
                 tracing::warn!(filter, event, "an operator emits to sessions");
+                self.record(action::ADMIN_EMIT, AuditTarget::default());
                 for Listed { session, .. } in self.selected(filter) {
                     session.do_send(Tell { packet: packet.clone() });
                 }
@@ -62,6 +81,7 @@ impl Commands {
     fn publish(&self, request: PublishRequest) {
         let (append, id) = publishing(&self.services, &Identity::System, request);
         tracing::warn!(rooms = ?append.rooms, event = append.event.name(), "an operator publishes");
+        append.rooms.iter().for_each(|room| self.record(action::ADMIN_EMIT, AuditTarget::room(room)));
         let (receipt, _) = Receipt::for_caller(id);
         self.services.registry.do_send(Publish { append, receipt });
     }
@@ -71,9 +91,12 @@ impl Commands {
             return refused(how, &Refusal::invalid("room"));
         };
         tracing::warn!(%room, filter, how, "an operator moves sessions");
+        let action = if how == "join" { action::ADMIN_JOIN } else { action::ADMIN_LEAVE };
         let payload = json!({ member: room.id() }).to_string();
-        for Listed { session, .. } in self.selected(filter) {
+        for Listed { session, record } in self.selected(filter) {
             let Ok(payload) = RawValue::from_string(payload.clone()) else { return };
+            let subject = Some(record.life.socket_id.clone());
+            self.record(action, AuditTarget { subject, ..AuditTarget::room(&room) });
             session.do_send(ClientEvent {
                 name: format!("{}:{how}", room.kind().as_str()).into(),
                 payload: EventPayload::Json(Some(payload)),
@@ -86,7 +109,10 @@ impl Commands {
 
     fn disconnect(&self, filter: Option<&str>) {
         tracing::warn!(filter, "an operator disconnects sessions");
-        self.selected(filter).into_iter().for_each(|Listed { session, .. }| session.do_send(EndSession));
+        for Listed { session, record } in self.selected(filter) {
+            self.record(action::ADMIN_DISCONNECT, AuditTarget::subject(&record.life.socket_id));
+            session.do_send(EndSession);
+        }
     }
 
     /// One session by its id, those in a room by its name, or all.

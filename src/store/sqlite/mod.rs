@@ -1,6 +1,7 @@
 //! The embedded database: one connection writes the log, one everything else, and a few read.
 
 mod append;
+mod audit;
 #[path = "../changes.rs"]
 mod changes;
 mod connection;
@@ -29,6 +30,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::StoreError;
+use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::backend::{Answer, Backend, Found};
 use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
@@ -140,6 +142,15 @@ impl Backend for Sqlite {
 
     fn add_items(&self, tab: Cuid, items: Vec<NewItem>) -> Answer<(i32, i32, i32)> {
         on(&self.changes, |connection| demo::add_items(connection, tab, items).boxed())
+    }
+
+    fn append_audit(&self, entries: Arc<[AuditEntry]>) -> Answer<()> {
+        let writer = self.writer.clone();
+        async move { writer.run(false, move |connection| audit::insert(connection, &entries)).await }.boxed()
+    }
+
+    fn read_audit(&self, filter: AuditFilter, limit: i64) -> Answer<Vec<AuditRow>> {
+        self.read_log(move |connection| audit::select(connection, filter, limit))
     }
 
     fn take_lease(&self, name: String, holder: String, for_how_long: Duration) -> Answer<bool> {

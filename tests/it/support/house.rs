@@ -59,6 +59,13 @@ impl House {
     }
 
     pub fn serve(&self, port: u16) -> Server {
+        let server = self.spawn(port);
+        server.program.line("listening");
+        server
+    }
+
+    /// The same, without waiting for it.
+    pub fn spawn(&self, port: u16) -> Server {
         let text = port.to_string();
         let mut variables = vec![
             ("HOST", "127.0.0.1"),
@@ -70,7 +77,6 @@ impl House {
         ];
         variables.extend(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let program = Program::start(self.folder.path(), &["serve"], &variables);
-        program.line("listening");
         Server { program, port }
     }
 }

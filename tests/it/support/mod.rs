@@ -8,6 +8,7 @@ pub mod instance;
 pub mod network;
 pub mod people;
 pub mod pgbouncer;
+pub mod plain;
 pub mod poller;
 pub mod postgres;
 pub mod program;
