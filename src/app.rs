@@ -20,12 +20,14 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::Notify;
 
 use crate::access::{AdminAccess, Pids, Policy, RateLimit, Tokens};
+use crate::actors::cluster_bridge::Cluster;
 use crate::actors::insight::Census;
 use crate::actors::messages::AudienceStarted;
 use crate::actors::sequencer::LogView;
 use crate::actors::session::Sampler;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
 use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
+use crate::bus::relay::Seal;
 use crate::config::{Config, DatabaseConfig};
 use crate::http::{self, HttpState, demo::Demo};
 use crate::shutdown;
@@ -198,6 +200,8 @@ impl House {
         let tokens = Arc::new(Tokens::new(&config.auth));
         let view = Arc::new(LogView::new(&log.log));
         let census = Arc::new(Census::default());
+        let seal = Seal::new(log.log.log, &log.log.pid_secret);
+        let cluster = config.redis.clone().map(|redis| Cluster::new(redis, config.socket.max_payload, seal));
         let newest = log.newest.clone();
         let sequencer = Sequencer::start(store.clone(), view.clone(), newest, metrics.clone(), census.clone());
         let services = Arc::new(SessionServices {
@@ -215,12 +219,14 @@ impl House {
             metrics,
             directory: directory.clone(),
             census,
+            cluster: cluster.map(Arc::new),
             max_rooms: config.limits.max_rooms_per_session,
             publish_ids: PublishIds::default(),
         });
         let admin = Arc::new(AdminAccess::new(&config.admin));
         let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone(), admin.clone());
         keep_up(services.clone(), admin.clone());
+        Cluster::start(&services);
         Self { services, socket: Arc::new(socket), tokens, admin }
     }
 

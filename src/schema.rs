@@ -1,6 +1,14 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     log_events (id) {
         id -> BigInt,
         room_id -> BigInt,
@@ -8,6 +16,7 @@ diesel::table! {
         event -> Text,
         payload -> Text,
         stored_at -> BigInt,
+        held_as -> Nullable<Text>,
     }
 }
 
@@ -184,6 +193,7 @@ diesel::joinable!(venue_staff -> users (user_id));
 diesel::joinable!(venue_staff -> venues (venue_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    leases,
     log_events,
     log_head,
     log_publishes,

@@ -16,6 +16,8 @@
 //! thread, so events cross each thread at most once.
 
 pub mod audience;
+pub mod cluster_bridge;
+pub mod cluster_messages;
 pub mod ingress;
 pub mod insight;
 pub mod logged;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{HttpState, bearer};
 use crate::access::policy::{Operation, Question};
+use crate::actors::cluster_bridge::Announcement;
 use crate::actors::messages::ReadRights;
 use crate::domain::{ErrorCode, Refusal, UserId};
 
@@ -33,6 +34,9 @@ pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body:
     let Some(user) = body.and_then(|body: Body| UserId::parse(&body.user_id)) else {
         return refused(HttpResponse::BadRequest(), Refusal::invalid("userId"));
     };
+    if let Some(cluster) = &services.cluster {
+        cluster.announce(Announcement::Rights(user.clone()));
+    }
     match services.rights.send(ReadRights { user }).await {
         Ok(Ok(())) => HttpResponse::Ok().json(json!({ "ok": true })),
         Ok(Err(error)) => {

@@ -6,6 +6,7 @@
 
 mod connection;
 mod housekeeping;
+mod leases;
 mod loader;
 pub mod log;
 pub mod migrations;

@@ -5,6 +5,7 @@
 
 mod actor;
 mod backlog;
+mod cluster;
 mod dispatch;
 mod outage;
 mod tail;

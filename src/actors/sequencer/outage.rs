@@ -108,6 +108,16 @@ impl Sequencer {
         self.do_without_queued();
     }
 
+    /// An event that goes out without a place is stored under the name by which other instances hear of it.
+    fn name(&mut self, step: &mut Sequence) {
+        if let Sequence::Publish(Settlement { append, .. }) = step
+            && append.kept
+            && append.change.is_none()
+        {
+            append.held_as = self.cluster.name_loose(&self.instance);
+        }
+    }
+
     fn begin_outage(&mut self, ctx: &mut Context<Self>) {
         self.view.set_durable(false);
         self.outage = Some(Outage::default());
@@ -129,7 +139,8 @@ impl Sequencer {
 
     /// What remains of a step in flight once what can go out has; `None` where it had nothing to store.
     fn let_go(&mut self, slot: Slot) -> Option<Slot> {
-        let Slot::Waiting(step) = slot else { return Some(slot) };
+        let Slot::Waiting(mut step) = slot else { return Some(slot) };
+        self.name(&mut step);
         let write = write_of(&step);
         match step {
             // Whether its change is made is known only when the database answers.
@@ -169,7 +180,8 @@ impl Sequencer {
     }
 
     /// Takes a step while the database is away.
-    pub(super) fn do_without(&mut self, step: Sequence) {
+    pub(super) fn do_without(&mut self, mut step: Sequence) {
+        self.name(&mut step);
         let write = write_of(&step);
         let Some(outage) = &mut self.outage else { return };
         match step {

@@ -56,6 +56,15 @@ pub struct Append {
     pub name: Option<PublishName>,
     /// A change of the application's rows that the event tells of: both are written, or neither.
     pub change: Option<ItemChange>,
+    /// Where the event has gone out already, under which name its instance told the others of it.
+    pub held_as: Option<Arc<str>>,
+}
+
+impl Append {
+    /// An event that is kept, for one or several rooms.
+    pub fn kept(rooms: Arc<[RoomName]>, event: Event) -> Self {
+        Self { rooms, event, kept: true, name: None, change: None, held_as: None }
+    }
 }
 
 /// What a publisher calls a publish.
@@ -111,6 +120,8 @@ pub struct StoredEvent {
     pub rooms: Vec<RoomName>,
     pub name: String,
     pub payload: String,
+    /// As [`Append::held_as`].
+    pub held_as: Option<String>,
 }
 
 /// A room of a session, as it was stored.

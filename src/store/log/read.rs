@@ -48,17 +48,22 @@ fn events_of(
         if *after < from_db(pruned_through) {
             return Ok(None);
         }
-        let rows: Vec<(i64, String, String)> = log_events::table
+        let rows: Vec<(i64, String, String, Option<String>)> = log_events::table
             .filter(log_events::room_id.eq(room_id))
             .filter(log_events::position.gt(to_db(*after)).and(log_events::position.le(to_db(up_to))))
             .order(log_events::position)
             .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-            .select((log_events::position, log_events::event, log_events::payload))
+            .select((log_events::position, log_events::event, log_events::payload, log_events::held_as))
             .load(connection)?;
-        for (position, name, payload) in rows {
+        for (position, name, payload, held_as) in rows {
             let position = from_db(position);
-            let event =
-                found.entry(position).or_insert_with(|| StoredEvent { position, rooms: Vec::new(), name, payload });
+            let event = found.entry(position).or_insert_with(|| StoredEvent {
+                position,
+                rooms: Vec::new(),
+                name,
+                payload,
+                held_as,
+            });
             event.rooms.push(room.clone());
         }
     }
@@ -71,7 +76,7 @@ fn newest(connection: &mut SqliteConnection, limit: usize) -> QueryResult<Vec<St
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .order(log_events::id.desc())
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload))
+        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)?;
     let cut = rows.len() == limit;
     let mut events = by_position(rows);
@@ -96,20 +101,25 @@ pub fn events_between(
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .filter(log_events::id.gt(first.unwrap_or_default()))
         .filter(log_events::position.le(to_db(up_to)))
-        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload))
+        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)?;
     Ok(by_position(rows).into_values().collect())
 }
 
-/// Position, room, event, payload.
-type Row = (i64, String, String, String);
+/// Position, room, event, payload, held as.
+type Row = (i64, String, String, String, Option<String>);
 
 fn by_position(rows: Vec<Row>) -> BTreeMap<Position, StoredEvent> {
     let mut events = BTreeMap::new();
-    for (position, room, name, payload) in rows {
+    for (position, room, name, payload, held_as) in rows {
         let position = from_db(position);
-        let event =
-            events.entry(position).or_insert_with(|| StoredEvent { position, rooms: Vec::new(), name, payload });
+        let event = events.entry(position).or_insert_with(|| StoredEvent {
+            position,
+            rooms: Vec::new(),
+            name,
+            payload,
+            held_as,
+        });
         event.rooms.extend(RoomName::parse(&room));
     }
     events

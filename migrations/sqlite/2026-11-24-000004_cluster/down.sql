@@ -1,0 +1,2 @@
+DROP TABLE leases;
+ALTER TABLE log_events DROP COLUMN held_as;
