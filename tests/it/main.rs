@@ -9,6 +9,7 @@ mod admin_ui;
 mod bad_input;
 mod biscuits;
 mod client_library;
+mod cluster;
 mod configuration;
 mod demo;
 mod events;

@@ -65,7 +65,7 @@ impl ClusterBridge {
             let sink = Arc::new(move |incoming| {
                 let taken = address.send(Received(incoming));
                 // A bridge that is gone takes nothing; the one after it subscribes for itself.
-                Box::pin(async move { drop(taken.await) }) as futures_util::future::BoxFuture<'static, ()>
+                Box::pin(async move { taken.await.unwrap_or_default() }) as futures_util::future::BoxFuture<'static, ()>
             });
             let bus = Bus::start(cluster.to.connection.clone(), sink);
             let long_ago = Instant::now();

@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::actor::ClusterBridge;
 use crate::actors::cluster_messages::{PeerIsAt, Relayed, RelayedLoose};
 use crate::actors::messages::ReadRights;
+use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
 use crate::bus::redis::Incoming;
 use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent};
-use crate::bus::Garbage;
 use crate::domain::{Event, EventName, PidKey, RoomName, UserId};
 use crate::store::log::StoredEvent;
 
@@ -37,7 +37,8 @@ impl ClusterBridge {
         let handled = self.services.sequencer.send(PeerIsAt { head: 0 });
         async move {
             intake.await;
-            drop(handled.await);
+            // A sequencer that is gone handles nothing.
+            handled.await.unwrap_or_default();
         }
         .boxed_local()
     }

@@ -2,6 +2,7 @@
 
 pub mod biscuits;
 pub mod client;
+pub mod cluster;
 pub mod house;
 pub mod instance;
 pub mod network;
@@ -9,6 +10,7 @@ pub mod people;
 pub mod poller;
 pub mod program;
 pub mod proxy;
+pub mod redis;
 pub mod stock;
 pub mod wait;
 
