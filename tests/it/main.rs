@@ -10,6 +10,8 @@ mod bad_input;
 mod biscuits;
 mod client_library;
 mod cluster;
+mod cluster_node;
+mod cluster_redis;
 mod configuration;
 mod demo;
 mod events;
