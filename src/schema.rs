@@ -26,6 +26,16 @@ diesel::table! {
         log -> BigInt,
         head -> BigInt,
         pid_secret -> Binary,
+        boot -> Text,
+        indexed -> BigInt,
+    }
+}
+
+diesel::table! {
+    log_index (room_id, position) {
+        room_id -> BigInt,
+        position -> BigInt,
+        event_id -> BigInt,
     }
 }
 
@@ -196,6 +206,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     leases,
     log_events,
     log_head,
+    log_index,
     log_publishes,
     log_rooms,
     notifications,

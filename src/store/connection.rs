@@ -22,20 +22,12 @@ pub async fn open(path: &Path, timeout: Duration, size: u32) -> Result<Pool, Sto
     let mut config = ManagerConfig::default();
     // The file is there or the next query says so: no query is spent on asking first.
     config.recycling_method = RecyclingMethod::Fast;
-    // A little less than the callers' deadline, so that the database gives up before its caller does.
-    let busy_timeout_ms = timeout.checked_sub(timeout / 10).unwrap().as_millis();
+    let busy_timeout = busy_timeout(timeout);
     config.custom_setup = Box::new(move |url| {
         async move {
             let mut connection = Connection::establish(url).await?;
-            let pragmas = format!(
-                "PRAGMA busy_timeout = {busy_timeout_ms};
-                 PRAGMA journal_mode = WAL;
-                 PRAGMA synchronous = FULL;
-                 PRAGMA wal_autocheckpoint = 0;
-                 PRAGMA foreign_keys = ON;"
-            );
             connection
-                .batch_execute(&pragmas)
+                .batch_execute(&pragmas(busy_timeout, "FULL"))
                 .await
                 .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?;
             Ok(connection)
@@ -51,6 +43,23 @@ pub async fn open(path: &Path, timeout: Duration, size: u32) -> Result<Pool, Sto
         .map_err(|error| StoreError::Connection(error.to_string()))?;
     drop(get(&pool).await?);
     Ok(pool)
+}
+
+/// A little less than the callers' deadline, so that the database gives up before its caller does.
+pub fn busy_timeout(timeout: Duration) -> Duration {
+    timeout.saturating_sub(timeout / 10)
+}
+
+/// What every connection is told first; `synchronous` says what a commit waits for.
+pub fn pragmas(busy_timeout: Duration, synchronous: &str) -> String {
+    format!(
+        "PRAGMA busy_timeout = {};
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = {synchronous};
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA foreign_keys = ON;",
+        busy_timeout.as_millis()
+    )
 }
 
 pub async fn get(pool: &Pool) -> Result<PooledConnection<'_, Connection>, StoreError> {

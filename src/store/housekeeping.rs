@@ -8,7 +8,7 @@ use diesel::sql_types::Integer;
 use diesel::sqlite::SqliteConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::log::retention;
+use super::log::{self, retention};
 use super::{Inner, StoreError, connection};
 use crate::config::LogConfig;
 
@@ -39,7 +39,7 @@ pub async fn keep_log_within(store: Weak<Inner>, limits: LogConfig) {
     }
 }
 
-/// How often what was committed is brought from the write-ahead log into the database.
+/// How often what was committed is taken into the index, and brought from the write-ahead log into the database.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// Pages of 4 KiB from which on the write-ahead log is to begin anew, though that makes a commit wait.
 const LONG_LOG: i32 = 16_000;
@@ -52,7 +52,12 @@ pub async fn checkpoint(store: Weak<Inner>) {
     loop {
         ticks.tick().await;
         let Some(inner) = store.upgrade() else { return };
-        if let Err(error) = checkpoint_once(&inner).await {
+        let tidying = async {
+            // In steps, so that appends come between.
+            while inner.writer.run(false, log::index::extend).await? {}
+            checkpoint_once(&inner).await
+        };
+        if let Err(error) = tidying.await {
             tracing::warn!(%error, "the write-ahead log could not be checkpointed");
         }
     }
@@ -64,8 +69,7 @@ async fn checkpoint_once(inner: &Inner) -> Result<(), StoreError> {
     drop(connection);
     if pages > LONG_LOG {
         // Nearly all of it is done: what is left is what came meanwhile.
-        let mut connection = connection::get(&inner.writer).await?;
-        connection::blocking(&mut connection, |connection| run_checkpoint(connection, "RESTART")).await?;
+        inner.writer.run(false, |connection| run_checkpoint(connection, "RESTART")).await?;
     }
     Ok(())
 }
@@ -90,17 +94,13 @@ async fn prune(inner: &Inner, limits: &LogConfig, count: bool, forget: bool) -> 
     }
     if forget {
         let limits = limits.clone();
-        let mut connection = connection::get(&inner.writer).await?;
-        connection::blocking(&mut connection, move |connection| retention::prune_sessions(connection, &limits)).await?;
+        inner.writer.run(false, move |connection| retention::prune_sessions(connection, &limits)).await?;
     }
     let mut more = true;
     while more {
         let (rooms, limits) = (inner.room_ids.clone(), limits.clone());
-        let mut connection = connection::get(&inner.writer).await?;
-        more = connection::blocking(&mut connection, move |connection| {
-            retention::prune(connection, &limits, &mut rooms.lock())
-        })
-        .await?;
+        more =
+            inner.writer.run(false, move |connection| retention::prune(connection, &limits, &mut rooms.lock())).await?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ pub mod migrations;
 mod queries;
 mod revocations;
 mod sheet;
+mod writer;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,10 +29,13 @@ use tokio::time::timeout;
 use crate::config::{DatabaseConfig, LogConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use connection::{Connection, Pool};
+use diesel::sqlite::SqliteConnection;
 use loader::Loader;
-use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Write};
+use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Synced, Write};
 pub use queries::{NewItem, OrderItem, OrderRow, StoredItem, TabRow};
 pub use sheet::{SheetItem, SheetTab, TabSheet};
+use tokio::sync::watch;
+use writer::Writer;
 
 /// Why the database gave no answer. Its text is for the log, never for a client.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -59,7 +63,9 @@ pub struct Store {
 
 struct Inner {
     readers: Pool,
-    writer: Pool,
+    /// For changes of rows that are no part of the log, one at a time.
+    changes: Pool,
+    writer: Writer,
     room_ids: Arc<Mutex<RoomIds>>,
     users: Loader<UserId, UserFacts>,
     tabs: Loader<Cuid, TabFacts>,
@@ -87,6 +93,10 @@ impl Drop for StoreThreads {
 
 impl Store {
     const READERS: u32 = 4;
+    /// Rows of a page; an event has one for each of its rooms, which are fewer than this.
+    const PAGE: usize = 2_000;
+    /// Events whose commit takes no longer than a few hundred µs.
+    const SMALL: usize = 32;
 
     /// Opens the database's file.
     ///
@@ -102,12 +112,13 @@ impl Store {
             .map_err(|error| StoreError::Connection(error.to_string()))?;
         let pools = runtime.block_on(async {
             let readers = connection::open(&config.path, config.timeout, Self::READERS).await?;
-            let writer = connection::open(&config.path, config.timeout, 1).await?;
-            Ok::<_, StoreError>((readers, writer))
+            let changes = connection::open(&config.path, config.timeout, 1).await?;
+            Ok::<_, StoreError>((readers, changes))
         });
         let handle = runtime.handle().clone();
         let runtime = StoreThreads(Some(runtime));
-        let (readers, writer) = pools?;
+        let (readers, changes) = pools?;
+        let writer = Writer::open(&config.path, connection::busy_timeout(config.timeout))?;
         let entered = handle.enter();
         let inner = Inner {
             users: Loader::start(readers.clone(), config.timeout, |connection, ids| {
@@ -132,6 +143,7 @@ impl Store {
                 connection::blocking(connection, move |connection| log::read::pruned_through(connection, &rooms))
             }),
             readers,
+            changes,
             writer,
             room_ids: Arc::default(),
             timeout: config.timeout,
@@ -227,7 +239,8 @@ impl Store {
         .await
     }
 
-    /// Writes a batch to the log: all of it, or nothing. Has no deadline: what becomes of the
+    /// Writes a batch to the log: all of it, or nothing. It survives the death of the process from here on, and
+    /// the loss of power from [`Store::synced`] on. Has no deadline: what becomes of the
     /// batch is known when this returns. The database gives up waiting for a lock by itself. `landed` is
     /// set as soon as it is known, before whoever waits has its turn.
     ///
@@ -235,14 +248,25 @@ impl Store {
     /// [`StoreError`] where nothing was written.
     pub async fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Result<Committed, StoreError> {
         let rooms = self.inner.room_ids.clone();
-        self.carry_through(self.inner.writer.clone(), move |connection| {
-            connection::blocking(connection, move |connection| {
-                let committed = log::append::commit(connection, &writes, &mut rooms.lock());
+        let disk = self.inner.writer.disk().clone();
+        // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in a room
+        // has no such second word.
+        let only_events = writes.iter().all(|write| matches!(write, Write::Append(_) | Write::Look));
+        let small = only_events && writes.len() <= Self::SMALL;
+        let commit = move |connection: &mut SqliteConnection| {
+            let mut committed = log::append::commit(connection, &writes, &mut rooms.lock());
+            if let Ok(committed) = &mut committed {
+                committed.generation = if only_events { disk.committed() } else { disk.committed_and_synced() };
                 landed.store(true, Ordering::Release);
-                committed
-            })
-        })
-        .await
+            }
+            committed
+        };
+        self.inner.writer.run(small, commit).await
+    }
+
+    /// How far what was committed has come to the disk.
+    pub fn synced(&self) -> watch::Receiver<Synced> {
+        self.inner.writer.disk().synced()
     }
 
     /// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in
@@ -271,13 +295,20 @@ impl Store {
         Ok(info.head)
     }
 
-    /// The events between two positions, of all rooms: what another process has written.
+    /// Events between two positions, of all rooms: what another process has written. A page of them, with the
+    /// position up to which it has them all.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn read_between(&self, after: Position, up_to: Position) -> Result<Vec<StoredEvent>, StoreError> {
+    pub async fn read_between(
+        &self,
+        after: Position,
+        up_to: Position,
+    ) -> Result<(Vec<StoredEvent>, Position), StoreError> {
         self.read(move |connection| {
-            connection::blocking(connection, move |connection| log::read::events_between(connection, after, up_to))
+            connection::blocking(connection, move |connection| {
+                log::read::events_between(connection, after, up_to, Self::PAGE)
+            })
         })
         .await
     }
@@ -316,7 +347,7 @@ impl Store {
         T: Send + 'static,
         Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     {
-        self.run(self.inner.writer.clone(), query).await
+        self.run(self.inner.changes.clone(), query).await
     }
 
     /// Runs a query on the store's own threads, within the deadline.

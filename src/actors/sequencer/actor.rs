@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use indexmap::IndexMap;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use super::answers::Answers;
 use super::backlog::{Slot, write_of};
 use super::cluster::Cluster;
 use super::outage::Outage;
@@ -18,7 +19,7 @@ use crate::actors::insight::{Census, Post};
 use crate::actors::logged::{LogPage, Logged};
 use crate::actors::messages::{AudienceStarted, ReadLog, Sequence, Settle};
 use crate::domain::{LogId, Offset, Position};
-use crate::store::log::{Committed, LogInfo, StoredEvent, Write};
+use crate::store::log::{Committed, LogInfo, StoredEvent, Synced, Write};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -112,6 +113,8 @@ pub struct Sequencer {
     usual_batch: usize,
     next_batch: Instant,
     settled: Vec<oneshot::Sender<()>>,
+    pub(super) answers: Answers,
+    pub(super) disk: watch::Receiver<Synced>,
     pub(super) census: Arc<Census>,
     pub(super) cluster: Cluster,
     /// This process, among all that write to the log.
@@ -142,7 +145,7 @@ impl Sequencer {
     /// How often a service without publishes looks whether another has gone on with the log.
     const LOOK_EVERY: Duration = Duration::from_millis(200);
     /// How long a batch may take before what can go out without it does.
-    const PATIENCE: Duration = Duration::from_millis(500);
+    pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
     /// Goes on from where the log stands; `newest` are its newest events. To be called on the rooms' thread.
     pub fn start(
@@ -158,6 +161,7 @@ impl Sequencer {
         newest.into_iter().for_each(|event| tail.push(Arc::new(logged(event, view.log))));
         let head_offset = Offset::at(view.log, head).to_string().into();
         let probe = census.sequencer.clone();
+        let disk = store.synced();
         let sequencer = Self::create(|_| Self {
             store,
             view,
@@ -175,6 +179,8 @@ impl Sequencer {
             usual_batch: 0,
             next_batch: Instant::now(),
             settled: Vec::new(),
+            answers: Answers::default(),
+            disk,
             census,
             cluster: Cluster::default(),
             instance: format!("{:016x}", rand::random::<u64>()).into(),
@@ -191,6 +197,9 @@ impl Sequencer {
             self.dispatch(step, None);
         }
         if self.queue.is_empty() {
+            if !self.answers.is_empty() {
+                return;
+            }
             for waiting in self.settled.drain(..) {
                 // Who asked may have gone.
                 waiting.send(()).ok();
@@ -264,6 +273,7 @@ impl Sequencer {
         let before = self.head;
         self.go_out(slots, committed);
         self.cluster.tell(before, self.head);
+        self.follow_disk(ctx);
         self.after_success(ctx);
         self.go_on(ctx);
     }
@@ -276,12 +286,13 @@ impl Sequencer {
 
     /// Hands on a batch that was stored.
     fn go_out(&mut self, slots: Vec<Slot>, committed: Committed) {
+        let generation = committed.generation;
         let mut written = committed.written.into_iter();
         for slot in slots {
             match slot {
                 Slot::Waiting(step) => {
                     let outcome = if write_of(&step).is_some() { written.next() } else { None };
-                    self.dispatch(step, outcome);
+                    self.dispatch(step, outcome.map(|written| (written, generation)));
                 }
                 Slot::Gone(write) => self.note_stored(&write, written.next()),
                 Slot::Refused(session, room) => {
@@ -303,14 +314,12 @@ impl Sequencer {
 /// What other processes wrote to the log between two positions. It is stored, so this is asked until it is answered.
 pub(super) async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
     const AGAIN: Duration = Duration::from_millis(200);
-    const PAGE: Position = 1_000;
     let (mut after, mut found) = (head, Vec::new());
     while after < before {
-        let up_to = before.min(after + PAGE);
-        match store.read_between(after, up_to).await {
-            Ok(events) => {
+        match store.read_between(after, before).await {
+            Ok((events, through)) => {
                 found.extend(events);
-                after = up_to;
+                after = through;
             }
             Err(error) => {
                 tracing::warn!(%error, "another process's events cannot be read yet");
@@ -330,6 +339,7 @@ impl Actor for Sequencer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(Self::LOOK_EVERY, Self::look);
+        ctx.run_interval(Self::LOOK_EVERY, Self::answer_late);
     }
 }
 

@@ -47,7 +47,7 @@ impl Sequencer {
         let in_flight = self.in_flight.as_ref().map_or(0, |batch| batch.slots.len());
         let held = self.outage.as_ref().map_or(0, Outage::len);
         let probe = &self.census.sequencer;
-        probe.set_backlog(self.queue.len() + in_flight + held);
+        probe.set_backlog(self.queue.len() + in_flight + held + self.answers.len());
         probe.set_state(if self.outage.is_some() { State::Outage } else { State::Running });
     }
 }

@@ -9,19 +9,19 @@ use crate::actors::logged::Logged;
 use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Reply, Sequence};
 use crate::actors::publication::{Receipt, Settlement};
 use crate::domain::{ErrorCode, Event, Offset, Position, Refusal, RoomName, packet};
-use crate::store::log::{Append, PublishName, StoredEvent, Write, Written};
+use crate::store::log::{Append, Generation, PublishName, StoredEvent, Write, Written};
 
 /// Every worker thread.
 const ALL: u64 = u64::MAX;
 
 impl Sequencer {
-    /// Hands a step on; `written` says what became of what it had to have stored.
-    pub(super) fn dispatch(&mut self, step: Sequence, written: Option<Written>) {
+    /// Hands a step on; `written` says what became of what it had to have stored, and in which commit.
+    pub(super) fn dispatch(&mut self, step: Sequence, written: Option<(Written, Generation)>) {
         match step {
             Sequence::Publish(settlement) => self.publish(settlement, written),
             Sequence::Enter(entry) => {
                 // A replay is asked for at a place of its own, so that an offset says whether it came before or after.
-                if let Some(Written::Placed(position)) = written {
+                if let Some((Written::Placed(position), _)) = written {
                     self.set_head(position);
                 }
                 self.enter(entry);
@@ -34,25 +34,30 @@ impl Sequencer {
         }
     }
 
-    fn publish(&mut self, settlement: Settlement, written: Option<Written>) {
+    fn publish(&mut self, settlement: Settlement, written: Option<(Written, Generation)>) {
         let Settlement { append, audiences, receipt } = settlement;
+        let Some((written, generation)) = written else { return self.publish_unplaced(append, audiences, receipt) };
         match written {
-            Some(Written::Placed(position)) => {
+            Written::Placed(position) => {
                 let way = self.note(&append, &receipt, Some(position));
                 let event = self.place(&append, position, Some(way));
                 self.deliver(&event, audiences);
                 self.cluster.placed(&event, None, receipt.publisher() == Publisher::Node);
                 self.remember(append.name.as_ref(), true);
-                receipt.publish(self.head_offset.clone(), true);
+                self.answers.put(receipt, self.head_offset.clone(), generation);
             }
-            Some(Written::NotKept) | None => self.publish_unplaced(append, audiences, receipt),
-            Some(Written::Repeated { position, kept }) => {
-                receipt.publish(Offset::at(self.view.log, position).to_string().into(), kept);
+            Written::NotKept => self.publish_unplaced(append, audiences, receipt),
+            Written::Repeated { position, kept: true } => {
+                let offset = Offset::at(self.view.log, position).to_string().into();
+                self.answers.put(receipt, offset, generation);
             }
-            Some(Written::Contradicted) => receipt.refuse(Refusal::invalid("id")),
-            Some(Written::Failed) => receipt.refuse(Refusal::new(ErrorCode::Internal, "Failed to broadcast")),
+            Written::Repeated { position, kept: false } => {
+                receipt.publish(Offset::at(self.view.log, position).to_string().into(), false);
+            }
+            Written::Contradicted => receipt.refuse(Refusal::invalid("id")),
+            Written::Failed => receipt.refuse(Refusal::new(ErrorCode::Internal, "Failed to broadcast")),
             // The state that was asked for is there, and stored.
-            Some(Written::Unchanged | Written::Noted) => receipt.publish(self.head_offset.clone(), true),
+            Written::Unchanged | Written::Noted => self.answers.put(receipt, self.head_offset.clone(), generation),
         }
     }
 

@@ -9,23 +9,57 @@ use crate::domain::{PidKey, Position, RoomName};
 use crate::schema::{log_events, log_head, log_publishes, session_rooms};
 use crate::store::queries;
 
+/// The one row of `log_head`.
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = log_head)]
+struct LogHead {
+    id: i64,
+    log: i64,
+    head: i64,
+    pid_secret: Vec<u8>,
+    boot: String,
+    indexed: i64,
+}
+
 /// Writes a batch: all of it, or nothing.
 pub fn commit(connection: &mut SqliteConnection, writes: &[Write], rooms: &mut RoomIds) -> QueryResult<Committed> {
     rooms.begin();
     let committed = connection.immediate_transaction(|connection| {
-        let before = from_db(log_head::table.select(log_head::head).first(connection)?);
+        let mut row: LogHead = log_head::table.get_result(connection)?;
+        let before = from_db(row.head);
         let mut transaction = Transaction { connection, rooms, head: before, now_ms: now_ms() };
         let written = writes.iter().map(|write| transaction.write(write)).collect::<QueryResult<_>>()?;
         let head = transaction.head;
         if head != before {
-            diesel::update(log_head::table).set(log_head::head.eq(to_db(head))).execute(connection)?;
+            row.head = to_db(head);
+            // diesel prepares an `UPDATE` anew each time, and this once.
+            diesel::replace_into(log_head::table).values(&row).execute(connection)?;
         }
-        Ok(Committed { before, written })
+        Ok(Committed { before, written, generation: 0 })
     });
     if committed.is_ok() {
         rooms.keep();
     }
     committed
+}
+
+/// Positions that are left out after the machine went down: more than can have been waiting for the disk.
+const LEFT_OUT: i64 = 1 << 32;
+
+/// Notes under which boot of the machine the log is written. Events that had gone out when the machine lost
+/// power may be missing from the file, and clients have their positions: those are not given out again.
+pub fn note_boot(connection: &mut SqliteConnection, boot: &str) -> QueryResult<()> {
+    connection.immediate_transaction(|connection| {
+        let (head, last): (i64, String) =
+            log_head::table.select((log_head::head, log_head::boot)).get_result(connection)?;
+        if last != boot {
+            let head = if head == 0 { 0 } else { head + LEFT_OUT };
+            diesel::update(log_head::table)
+                .set((log_head::head.eq(head), log_head::boot.eq(boot)))
+                .execute(connection)?;
+        }
+        Ok(())
+    })
 }
 
 struct Transaction<'a> {

@@ -2,6 +2,7 @@
 //! pruning what is too old. What a batch means stands here; how SQLite does it beside it.
 
 pub(super) mod append;
+pub(super) mod index;
 pub(super) mod read;
 pub(super) mod retention;
 mod rooms;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use crate::domain::{Cuid, Event, KitchenStatus, LogId, PidKey, Position, RoomName};
 
+pub use super::writer::{Generation, Synced};
 pub(super) use rooms::RoomIds;
 
 /// What the log is, as it was found at the start.
@@ -110,6 +112,8 @@ pub struct Committed {
     pub before: Position,
     /// For each write, in the order of the batch.
     pub written: Vec<Written>,
+    /// Survives the loss of power once [`Store::synced`](crate::store::Store::synced) has come this far.
+    pub generation: Generation,
 }
 
 /// An event as it was stored.
@@ -120,7 +124,7 @@ pub struct StoredEvent {
     pub rooms: Vec<RoomName>,
     pub name: String,
     pub payload: String,
-    /// As [`Append::held_as`].
+    /// As [`Append::held_as`]; known where the events of all rooms are read.
     pub held_as: Option<String>,
 }
 
@@ -143,6 +147,6 @@ fn from_db(position: i64) -> Position {
     Position::try_from(position).unwrap_or_default()
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }

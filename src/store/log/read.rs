@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::{LogInfo, SessionRoom, StoredEvent, from_db, to_db};
+use super::{LogInfo, SessionRoom, StoredEvent, from_db, index, to_db};
 use crate::domain::{LogId, PidKey, Position, RoomName};
-use crate::schema::{log_events, log_head, log_rooms, session_rooms};
+use crate::schema::{log_events, log_head, log_index, log_rooms, session_rooms};
 
 /// What the log is, and its newest events, as of one moment.
 pub fn resume(connection: &mut SqliteConnection, limit: usize) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {
@@ -39,7 +40,9 @@ fn events_of(
     up_to: Position,
     limit: usize,
 ) -> QueryResult<Option<Vec<StoredEvent>>> {
-    let mut found: BTreeMap<Position, StoredEvent> = BTreeMap::new();
+    let mut found = Found::default();
+    // By the rooms' numbers: the name, and where it is read on from.
+    let mut rooms: HashMap<i64, (&RoomName, i64)> = HashMap::new();
     for (room, after) in starts {
         let of_room = log_rooms::table.filter(log_rooms::name.eq(room.as_str()));
         let row =
@@ -48,26 +51,73 @@ fn events_of(
         if *after < from_db(pruned_through) {
             return Ok(None);
         }
-        let rows: Vec<(i64, String, String, Option<String>)> = log_events::table
-            .filter(log_events::room_id.eq(room_id))
-            .filter(log_events::position.gt(to_db(*after)).and(log_events::position.le(to_db(up_to))))
-            .order(log_events::position)
+        rooms.insert(room_id, (room, to_db(*after)));
+        let rows = log_index::table
+            .inner_join(log_events::table.on(log_events::id.eq(log_index::event_id)))
+            .filter(log_index::room_id.eq(room_id))
+            .filter(log_index::position.gt(to_db(*after)).and(log_index::position.le(to_db(up_to))))
+            .order(log_index::position)
             .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-            .select((log_events::position, log_events::event, log_events::payload, log_events::held_as))
-            .load(connection)?;
-        for (position, name, payload, held_as) in rows {
-            let position = from_db(position);
-            let event = found.entry(position).or_insert_with(|| StoredEvent {
-                position,
-                rooms: Vec::new(),
-                name,
-                payload,
-                held_as,
-            });
-            event.rooms.push(room.clone());
+            .select((log_index::position, log_events::event, log_events::payload))
+            .load::<(i64, String, String)>(connection)?;
+        rows.into_iter().for_each(|(position, name, payload)| found.add(position, room, name, payload));
+    }
+    // What is not in the index yet comes after all that is.
+    if found.len() < limit {
+        add_unindexed(connection, &rooms, to_db(up_to), limit, &mut found)?;
+    }
+    Ok(Some(found.into_first(limit)))
+}
+
+/// The newest events, which are looked through for those of the rooms.
+fn add_unindexed(
+    connection: &mut SqliteConnection,
+    rooms: &HashMap<i64, (&RoomName, i64)>,
+    up_to: i64,
+    limit: usize,
+    found: &mut Found,
+) -> QueryResult<()> {
+    let indexed = index::indexed(connection)?;
+    let rows = log_events::table
+        .filter(log_events::id.gt(indexed).and(log_events::position.le(up_to)))
+        .filter(log_events::room_id.eq_any(rooms.keys()))
+        .order(log_events::id)
+        .select((log_events::room_id, log_events::position, log_events::event, log_events::payload))
+        .load_iter::<(i64, i64, String, String), DefaultLoadingMode>(connection)?;
+    for row in rows {
+        let (room_id, position, name, payload) = row?;
+        if let Some((room, after)) = rooms.get(&room_id)
+            && position > *after
+        {
+            found.add(position, room, name, payload);
+        }
+        // One more, so that the last one within the limit has all of its rooms.
+        if found.len() > limit {
+            break;
         }
     }
-    Ok(Some(found.into_values().take(limit).collect()))
+    Ok(())
+}
+
+/// Events by their positions, each with those of the rooms asked for that it has a place in.
+#[derive(Default)]
+struct Found(BTreeMap<Position, StoredEvent>);
+
+impl Found {
+    fn add(&mut self, position: i64, room: &RoomName, name: String, payload: String) {
+        let position = from_db(position);
+        let event = self.0.entry(position);
+        let fresh = || StoredEvent { position, rooms: Vec::new(), name, payload, held_as: None };
+        event.or_insert_with(fresh).rooms.push(room.clone());
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn into_first(self, limit: usize) -> Vec<StoredEvent> {
+        self.0.into_values().take(limit).collect()
+    }
 }
 
 /// The newest events of all rooms, in order: what a service that starts has in memory.
@@ -87,12 +137,14 @@ fn newest(connection: &mut SqliteConnection, limit: usize) -> QueryResult<Vec<St
     Ok(events.into_values().collect())
 }
 
-/// The events of all rooms between two positions, the second one with them, in order.
+/// Events of all rooms between two positions, the second one with them, in order, and up to where they are
+/// all: of `limit` rows at most.
 pub fn events_between(
     connection: &mut SqliteConnection,
     after: Position,
     up_to: Position,
-) -> QueryResult<Vec<StoredEvent>> {
+    limit: usize,
+) -> QueryResult<(Vec<StoredEvent>, Position)> {
     // Rows have the order of positions, so those after this one follow the last row before it.
     let row_of = |position: Position| log_events::table.filter(log_events::position.le(to_db(position)));
     let first: Option<i64> =
@@ -101,9 +153,15 @@ pub fn events_between(
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .filter(log_events::id.gt(first.unwrap_or_default()))
         .filter(log_events::position.le(to_db(up_to)))
+        .order(log_events::id)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)?;
-    Ok(by_position(rows).into_values().collect())
+    let cut = rows.len() == limit;
+    let mut events = by_position(rows);
+    // Some of the newest one's rooms may not have been read.
+    let through = if cut { events.pop_last().map_or(up_to, |(position, _)| position - 1) } else { up_to };
+    Ok((events.into_values().collect(), through))
 }
 
 /// Position, room, event, payload, held as.
@@ -113,13 +171,8 @@ fn by_position(rows: Vec<Row>) -> BTreeMap<Position, StoredEvent> {
     let mut events = BTreeMap::new();
     for (position, room, name, payload, held_as) in rows {
         let position = from_db(position);
-        let event = events.entry(position).or_insert_with(|| StoredEvent {
-            position,
-            rooms: Vec::new(),
-            name,
-            payload,
-            held_as,
-        });
+        let fresh = || StoredEvent { position, rooms: Vec::new(), name, payload, held_as };
+        let event = events.entry(position).or_insert_with(fresh);
         event.rooms.extend(RoomName::parse(&room));
     }
     events

@@ -5,9 +5,9 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::{RoomIds, now_ms};
+use super::{RoomIds, index, now_ms};
 use crate::config::LogConfig;
-use crate::schema::{log_events, log_publishes, log_rooms, session_rooms};
+use crate::schema::{log_events, log_index, log_publishes, log_rooms, session_rooms};
 
 /// Rows that go in one transaction.
 const STEP: i64 = 1_000;
@@ -29,9 +29,9 @@ pub fn prune(connection: &mut SqliteConnection, limits: &LogConfig, rooms: &mut 
 
 /// The number of events of every room, by the room's number.
 pub fn count(connection: &mut SqliteConnection) -> QueryResult<Vec<(i64, i64)>> {
-    log_events::table
-        .group_by(log_events::room_id)
-        .select((log_events::room_id, diesel::dsl::count_star()))
+    log_index::table
+        .group_by(log_index::room_id)
+        .select((log_index::room_id, diesel::dsl::count_star()))
         .load(connection)
 }
 
@@ -46,6 +46,7 @@ pub fn prune_sessions(connection: &mut SqliteConnection, limits: &LogConfig) -> 
 fn prune_aged(connection: &mut SqliteConnection, oldest_ms: i64) -> QueryResult<bool> {
     connection.immediate_transaction(|connection| {
         let first: Vec<(i64, i64, i64, i64)> = log_events::table
+            .filter(log_events::id.le(index::indexed(connection)?))
             .order(log_events::id)
             .limit(STEP)
             .select((log_events::id, log_events::room_id, log_events::position, log_events::stored_at))
@@ -58,6 +59,8 @@ fn prune_aged(connection: &mut SqliteConnection, oldest_ms: i64) -> QueryResult<
         }
         for (room_id, position) in through {
             note_pruned(connection, room_id, position)?;
+            let gone = log_index::room_id.eq(room_id).and(log_index::position.le(position));
+            diesel::delete(log_index::table.filter(gone)).execute(connection)?;
         }
         diesel::delete(log_events::table.filter(log_events::id.le(last))).execute(connection)?;
         Ok(aged.len() == first.len())
@@ -85,24 +88,26 @@ fn prune_counted(connection: &mut SqliteConnection, max_events: u64, rooms: &mut
     let mut more = false;
     for room_id in rooms.longer_than(max_events + max_events / 10) {
         let count = connection.immediate_transaction(|connection| {
-            let own = log_events::room_id.eq(room_id);
-            let count: i64 = log_events::table.filter(own).count().get_result(connection)?;
+            let own = log_index::room_id.eq(room_id);
+            let count: i64 = log_index::table.filter(own).count().get_result(connection)?;
             let surplus = count - i64::try_from(max_events).unwrap_or(i64::MAX);
             if surplus <= 0 {
                 return Ok(count);
             }
-            let oldest: Option<i64> = log_events::table
+            let oldest: Option<i64> = log_index::table
                 .filter(own)
-                .order(log_events::position)
+                .order(log_index::position)
                 .offset(surplus.min(STEP) - 1)
                 .limit(1)
-                .select(log_events::position)
+                .select(log_index::position)
                 .first(connection)
                 .optional()?;
             let Some(oldest) = oldest else { return Ok(count) };
             note_pruned(connection, room_id, oldest)?;
-            let gone = diesel::delete(log_events::table.filter(own.and(log_events::position.le(oldest))))
-                .execute(connection)?;
+            let gone = own.and(log_index::position.le(oldest));
+            let events = log_index::table.filter(gone).select(log_index::event_id);
+            diesel::delete(log_events::table.filter(log_events::id.eq_any(events))).execute(connection)?;
+            let gone = diesel::delete(log_index::table.filter(gone)).execute(connection)?;
             QueryResult::Ok(count - i64::try_from(gone).unwrap_or_default())
         })?;
         let count = u64::try_from(count).unwrap_or_default();
