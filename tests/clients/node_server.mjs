@@ -44,7 +44,6 @@ serve({
     const sockets = await (rooms.length ? io.in(rooms) : io).fetchSockets();
     return { sockets: sockets.map(({ id, rooms: entered, handshake }) => ({ id, rooms: [...entered], auth: handshake.auth })) };
   },
-  sockets: async () => ({ ids: [...(await io.of('/').adapter.sockets(new Set()))] }),
   allRooms: async () => ({ rooms: [...(await io.of('/').adapter.allRooms())] }),
   socketsJoin: ({ rooms, join }) => void io.in(rooms).socketsJoin(join),
   socketsLeave: ({ rooms, leave }) => void io.in(rooms).socketsLeave(leave),

@@ -11,6 +11,7 @@ mod biscuits;
 mod client_library;
 mod cluster;
 mod cluster_node;
+mod cluster_outage;
 mod cluster_redis;
 mod configuration;
 mod demo;

@@ -1,6 +1,5 @@
 //! A real Redis on a free port, that can be killed, stopped, and started again empty.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use redis::{Client, Connection};
@@ -31,10 +30,6 @@ impl RedisServer {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Starts it, with nothing in it.
