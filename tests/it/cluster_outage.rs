@@ -86,6 +86,31 @@ fn while_the_database_is_away_events_reach_other_instances_too_and_are_not_sent_
 }
 
 #[test]
+fn what_was_relayed_before_it_was_stored_and_comes_late_is_not_sent_twice() {
+    let (cluster, driver) = (Cluster::start(2), Driver::node());
+    for (index, name) in ["chef0", "chef1"].into_iter().enumerate() {
+        join(&driver, &cluster.url(index), name, CHEF);
+    }
+    let backend = Backend::new(&cluster.url(0));
+    backend.publish(&kitchen(), 0);
+    has_each_once(&driver, "chef1", 1);
+    let locked = lock(&cluster.house);
+    // Redis has the frames, and hands them on only after the other instance has found the events in the log.
+    cluster.redis.signal("STOP");
+    (1..20).for_each(|n| assert_eq!(backend.publish(&kitchen(), n)["durable"], false));
+    drop(locked);
+    has_each_once(&driver, "chef1", 20);
+    let relayed = || cluster.metric(1, "expeditor_relayed_events_total{direction=\"in\"}");
+    let before = relayed();
+    cluster.redis.signal("CONT");
+    cluster.relays();
+    backend.publish(&kitchen(), 20);
+    has_each_once(&driver, "chef1", 21);
+    eventually("the relay", || (relayed() > before).then_some(()));
+    has_each_once(&driver, "chef1", 21);
+}
+
+#[test]
 fn a_volatile_event_reaches_other_instances_and_is_stored_nowhere() {
     let (cluster, driver) = (Cluster::start(2), Driver::node());
     for (index, name) in ["chef0", "chef1"].into_iter().enumerate() {

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use expeditor::actors::messages::ProvokePanic;
+use expeditor::domain::RoomName;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -12,7 +14,7 @@ use crate::support::cluster::Cluster;
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::redis::RedisServer;
 use crate::support::stock::{Backend, Pace, connect, connections, has_each_once, recovered};
-use crate::support::{Driver, eventually, token};
+use crate::support::{Driver, Instance, eventually, token};
 
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
@@ -213,4 +215,68 @@ fn an_instance_killed_in_the_middle_of_relaying_leaves_no_gap() {
         connections(&traffic.driver, chef, 1);
     }
     traffic.cluster.servers.clear();
+}
+
+#[test]
+fn redis_asks_for_tls_and_a_password() {
+    const PASSWORD: &str = "correct-horse-battery-staple";
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let openssl = |arguments: &str| {
+        let mut command = std::process::Command::new("openssl");
+        let output = command.args(arguments.split(' ')).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    std::fs::write(path("names"), "subjectAltName=IP:127.0.0.1").unwrap();
+    openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2");
+    openssl("req -newkey rsa:2048 -nodes -keyout redis.key -out redis.csr -subj /CN=redis");
+    openssl("x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out redis.pem -days 2 -extfile names");
+    let tls_port = crate::support::house::free_port().to_string();
+    let redis = RedisServer::with(&[
+        "--tls-port",
+        &tls_port,
+        "--tls-cert-file",
+        &path("redis.pem"),
+        "--tls-key-file",
+        &path("redis.key"),
+        "--tls-ca-cert-file",
+        &path("ca.pem"),
+        "--tls-auth-clients",
+        "no",
+        "--requirepass",
+        PASSWORD,
+    ]);
+    let url = format!("rediss://127.0.0.1:{tls_port}");
+    let (ca, driver) = (path("ca.pem"), Driver::node());
+    let variables = [("REDIS_URL", url.as_str()), ("REDIS_PASSWORD", PASSWORD), ("REDIS_CA_FILE", &ca)];
+    let cluster = Cluster::with(2, redis, &variables);
+    connect(&driver, &cluster.url(1), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    (0..20).for_each(|n| drop(Backend::new(&cluster.url(0)).publish(&kitchen(), n)));
+    has_each_once(&driver, "chef", 20);
+    assert!(cluster.metric(1, "expeditor_relayed_events_total{direction=\"in\"}") > 0.0);
+    for server in &cluster.servers {
+        assert!(server.program.lines().iter().all(|line| !line.contains(PASSWORD)));
+    }
+    // Without the right authority there is no connection.
+    let other = cluster.house.serve_with(crate::support::house::free_port(), &[("REDIS_CA_FILE", "")]);
+    assert_eq!(crate::support::cluster::health(&other)["cluster"], false);
+}
+
+#[test]
+fn a_bridge_that_panics_is_started_again() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let instance = Instance::with(&[("REDIS_URL", &url), ("ADMIN_TOKEN", "the-operators-token")]);
+    let cluster = instance.services().cluster.as_ref().unwrap();
+    eventually("the relay", || cluster.is_connected().then_some(()));
+    let census = &instance.services().census;
+    cluster.bridge().unwrap().do_send(ProvokePanic { room: RoomName::parse(&kitchen()).unwrap() });
+    eventually("the failure", || (census.bridge.restarts() == 1).then_some(()));
+    eventually("the relay", || cluster.is_connected().then_some(()));
+    let bearer = [("authorization", "Bearer the-operators-token")];
+    let (_, answer) = instance.get_json("/admin/api/actors?kind=bridge", &bearer);
+    let bridge = &answer["actors"][0];
+    assert_eq!((&bridge["restarts"], &bridge["state"]), (&json!(1), &json!("running")), "{bridge}");
+    assert!(bridge["lastFailure"].as_str().unwrap().contains("provoked"));
 }

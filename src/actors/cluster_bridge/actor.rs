@@ -13,6 +13,7 @@ use super::lease::Lease;
 use super::{Announcement, Cluster};
 use crate::actors::cluster_messages::{BridgeStarted, Stored, WentOut};
 use crate::actors::insight::{Post, State};
+use crate::actors::messages::ProvokePanic;
 use crate::actors::session::SessionServices;
 use crate::actors::supervision;
 use crate::bus::Garbage;
@@ -163,7 +164,7 @@ impl Drop for ClusterBridge {
     fn drop(&mut self) {
         let Some(panic) = supervision::panic_of_this_thread() else { return };
         tracing::error!(panic, "the bridge panicked and was started again");
-        self.services.census.bridge.note_failure(&panic);
+        self.services.census.bridge.note_restart(&panic);
         self.cluster.connected.store(false, Ordering::Release);
         let (cluster, services) = (self.cluster.clone(), self.services.clone());
         Arbiter::current().spawn_fn(move || Self::start(&cluster, &services));
@@ -203,6 +204,15 @@ impl Handler<Announcement> for ClusterBridge {
     fn handle(&mut self, announcement: Announcement, _: &mut Self::Context) {
         let _handling = self.services.census.bridge.handling();
         supervision::supervised(|| self.announce(&announcement));
+    }
+}
+
+impl Handler<ProvokePanic> for ClusterBridge {
+    type Result = ();
+
+    fn handle(&mut self, _: ProvokePanic, _: &mut Self::Context) {
+        let _handling = self.services.census.bridge.handling();
+        supervision::supervised(|| panic!("provoked by a test"));
     }
 }
 

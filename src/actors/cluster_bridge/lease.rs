@@ -16,14 +16,19 @@ const TURN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Lease {
     held: bool,
-    /// When it was last asked for.
+    /// When it was last asked for, and when it was last asked for and given.
     asked: Option<Instant>,
+    taken: Option<Instant>,
+    /// The database did not answer the last time.
+    unanswered: bool,
     leaving: bool,
 }
 
 impl Lease {
+    /// Not past its time, as an instance that has slept through it would believe; but while the database is
+    /// away nobody else can have it.
     pub fn is_held(&self) -> bool {
-        self.held
+        self.held && (self.unanswered || self.taken.is_some_and(|taken| taken.elapsed() < LASTS))
     }
 }
 
@@ -34,13 +39,20 @@ impl ClusterBridge {
         if !due || self.lease.leaving || !self.cluster.is_connected() {
             return;
         }
-        self.lease.asked = Some(Instant::now());
+        let now = Instant::now();
+        self.lease.asked = Some(now);
         let (store, holder) = (self.services.store.clone(), self.uid.clone());
         let asking = async move { store.take_lease(NAME, &holder, LASTS).await };
-        ctx.spawn(asking.into_actor(self).map(|taken, bridge, _| match taken {
-            Ok(taken) => bridge.set_lease(taken && !bridge.lease.leaving),
-            // While the database is away nobody else can have it; a peer that says it has is believed.
-            Err(error) => tracing::debug!(%error, "the lease could not be asked for"),
+        ctx.spawn(asking.into_actor(self).map(move |taken, bridge, _| {
+            bridge.lease.unanswered = taken.is_err();
+            match taken {
+                Ok(taken) => {
+                    bridge.lease.taken = taken.then_some(now);
+                    bridge.set_lease(taken && !bridge.lease.leaving);
+                }
+                // A peer that says it has it is believed.
+                Err(error) => tracing::debug!(%error, "the lease could not be asked for"),
+            }
         }));
     }
 

@@ -183,7 +183,7 @@ impl Sequencer {
             disk,
             census,
             cluster: Cluster::default(),
-            instance: format!("{:016x}", rand::random::<u64>()).into(),
+            instance: format!("{:012x}", rand::random::<u64>() >> 16).into(),
         });
         Post::new(sequencer, probe)
     }
@@ -233,7 +233,8 @@ impl Sequencer {
         let count = self.queue.len().min(Self::MAX_BATCH);
         // Follows what comes at once, and forgets it slowly.
         self.usual_batch = count.max(self.usual_batch - self.usual_batch.div_ceil(8));
-        let steps: Vec<Sequence> = self.queue.drain(..count).collect();
+        let mut steps: Vec<Sequence> = self.queue.drain(..count).collect();
+        steps.iter_mut().for_each(|step| self.name(step));
         let writes = steps.iter().filter_map(write_of).collect();
         self.commit(writes, steps.into_iter().map(Slot::Waiting).collect(), ctx);
     }

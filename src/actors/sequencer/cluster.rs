@@ -55,7 +55,7 @@ impl Cluster {
     pub fn name_loose(&mut self, instance: &str) -> Option<Arc<str>> {
         self.bridge.as_ref()?;
         self.named += 1;
-        Some(format!("{instance}-{}", self.named).into())
+        Some(format!("{instance}-{:x}", self.named).into())
     }
 
     pub fn went_out(&self, event: &Arc<Logged>, identity: Option<Arc<str>>, on_node: bool) {
@@ -162,9 +162,10 @@ impl Sequencer {
         self.view.set_lag(self.cluster.lag(self.head));
     }
 
-    /// Whether an event of another instance has gone out here already, before it was stored.
-    pub(super) fn has_gone_out(&self, event: &StoredEvent) -> bool {
-        event.held_as.as_deref().is_some_and(|name| self.cluster.loose.contains(name))
+    /// Whether an event of another instance has gone out here already, before it was stored. If not, it is
+    /// known from now on: its relay may be late.
+    pub(super) fn has_gone_out(&mut self, event: &StoredEvent) -> bool {
+        event.held_as.as_deref().is_some_and(|name| !self.cluster.remember_loose(name.into()))
     }
 
     pub(super) fn note_placed(&self, event: &Arc<Logged>) {

@@ -108,11 +108,13 @@ impl Sequencer {
         self.do_without_queued();
     }
 
-    /// An event that goes out without a place is stored under the name by which other instances hear of it.
-    fn name(&mut self, step: &mut Sequence) {
+    /// Gives an event that may go out without a place the name by which other instances would hear of it. Before
+    /// it is written: a batch that is let go may be stored all the same.
+    pub(super) fn name(&mut self, step: &mut Sequence) {
         if let Sequence::Publish(Settlement { append, .. }) = step
             && append.kept
             && append.change.is_none()
+            && append.held_as.is_none()
         {
             append.held_as = self.cluster.name_loose(&self.instance);
         }
@@ -139,8 +141,7 @@ impl Sequencer {
 
     /// What remains of a step in flight once what can go out has; `None` where it had nothing to store.
     fn let_go(&mut self, slot: Slot) -> Option<Slot> {
-        let Slot::Waiting(mut step) = slot else { return Some(slot) };
-        self.name(&mut step);
+        let Slot::Waiting(step) = slot else { return Some(slot) };
         let write = write_of(&step);
         match step {
             // Whether its change is made is known only when the database answers.

@@ -58,7 +58,7 @@ pub struct Append {
     pub name: Option<PublishName>,
     /// A change of the application's rows that the event tells of: both are written, or neither.
     pub change: Option<ItemChange>,
-    /// Where the event has gone out already, under which name its instance told the others of it.
+    /// Under which name other instances hear of the event if it goes out before it is stored.
     pub held_as: Option<Arc<str>>,
 }
 

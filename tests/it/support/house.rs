@@ -59,6 +59,11 @@ impl House {
     }
 
     pub fn serve(&self, port: u16) -> Server {
+        self.serve_with(port, &[])
+    }
+
+    /// With variables of its own, in place of the house's.
+    pub fn serve_with(&self, port: u16, own: &[(&str, &str)]) -> Server {
         let text = port.to_string();
         let mut variables = vec![
             ("HOST", "127.0.0.1"),
@@ -69,6 +74,7 @@ impl House {
             ("RATE_LIMIT_POINTS", "1000000"),
         ];
         variables.extend(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        variables.extend(own);
         let program = Program::start(self.folder.path(), &["serve"], &variables);
         program.line("listening");
         Server { program, port }
