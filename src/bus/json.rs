@@ -42,7 +42,6 @@ pub fn text(value: &ValueRef<'_>, binary: Binary) -> Result<String, Garbage> {
 
 fn write_value(out: &mut String, value: &ValueRef<'_>, binary: Binary) -> Result<(), Garbage> {
     match value {
-        ValueRef::Nil => out.push_str("null"),
         ValueRef::Boolean(flag) => out.push_str(if *flag { "true" } else { "false" }),
         ValueRef::Integer(number) => write!(out, "{number}").map_err(|_| Garbage::Malformed)?,
         ValueRef::F32(number) => write_number(out, f64::from(*number)),
@@ -60,7 +59,7 @@ fn write_value(out: &mut String, value: &ValueRef<'_>, binary: Binary) -> Result
         }
         ValueRef::Map(members) => write_members(out, members, binary)?,
         ValueRef::Binary(_) if binary == Binary::Refused => return Err(Garbage::Binary),
-        ValueRef::Binary(_) => out.push_str("null"),
+        ValueRef::Nil | ValueRef::Binary(_) => out.push_str("null"),
         ValueRef::Ext(kind, data) => write_extension(out, *kind, data),
     }
     Ok(())
@@ -118,12 +117,13 @@ fn timestamp(data: &[u8]) -> Option<DateTime<chrono::Utc>> {
 }
 
 fn write_number(out: &mut String, number: f64) {
-    match serde_json::Number::from_f64(number) {
+    let text = match serde_json::Number::from_f64(number) {
         // As JavaScript writes it: no fraction where there is none.
-        Some(_) if number.fract() == 0.0 && number.abs() < 9e15 => out.push_str(&format!("{number:.0}")),
-        Some(number) => out.push_str(&number.to_string()),
-        None => out.push_str("null"),
-    }
+        Some(_) if number.fract() == 0.0 && number.abs() < 9e15 => format!("{number:.0}"),
+        Some(number) => number.to_string(),
+        None => "null".to_owned(),
+    };
+    out.push_str(&text);
 }
 
 fn write_text(out: &mut String, text: &str) {

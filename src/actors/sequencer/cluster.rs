@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use indexmap::IndexSet;
 
-use super::actor::{Landed, Sequencer, read_foreign};
+use super::actor::{InFlight, Landed, Sequencer, read_foreign};
 use crate::actors::cluster_messages::{
     BridgeStarted, Look, PeerIsAt, Relayed, RelayedLoose, Stored, StoredHere, WentOut,
 };
@@ -137,7 +137,7 @@ impl Sequencer {
     /// Lets relayed steps go out that follow what has. Not past an own batch that waits for its turn.
     pub(super) fn adopt_early(&mut self) {
         loop {
-            let own = self.in_flight.as_ref().and_then(|batch| batch.landed_at());
+            let own = self.in_flight.as_ref().and_then(InFlight::landed_at);
             if own.is_some_and(|before| self.head >= before) {
                 return;
             }
@@ -177,14 +177,14 @@ impl Sequencer {
     /// An own batch is stored: what others have stored before it goes out first.
     pub(super) fn settle_landed(&mut self, ctx: &mut Context<Self>) {
         self.adopt_early();
-        let Some(before) = self.in_flight.as_ref().and_then(|batch| batch.landed_at()) else { return };
+        let Some(before) = self.in_flight.as_ref().and_then(InFlight::landed_at) else { return };
         if self.head >= before {
             return self.finish_landed(ctx);
         }
         self.cluster.note_ahead(before, self.head);
         if self.cluster.has_bridge() {
             ctx.run_later(Cluster::SHORT_PATIENCE, move |sequencer, ctx| {
-                let waits = sequencer.in_flight.as_ref().and_then(|batch| batch.landed_at()) == Some(before);
+                let waits = sequencer.in_flight.as_ref().and_then(InFlight::landed_at) == Some(before);
                 if waits && sequencer.head < before {
                     sequencer.read_up_to(before, ctx);
                 }
