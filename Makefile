@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients client-library chromium promtool network bench bench-curves bench-artillery bench-pieces bench-peers redis schema screenshot
+.PHONY: help run test lint web clients client-library chromium promtool network postgres bench bench-curves bench-artillery bench-pieces bench-peers redis schema screenshot
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -11,7 +11,7 @@ help: ## What can be made
 run: web ## The demo restaurant, on the embedded database
 	cargo run --release -- serve --demo
 
-test: web clients client-library chromium promtool network ## Every test
+test: web clients client-library chromium promtool network postgres ## Every test
 	cd web && npm run --silent check && npm test --silent
 	cd clients && npm run --silent check && npm test --silent
 ifeq ($(NEXTEST),yes)
@@ -59,6 +59,9 @@ promtool:
 
 network: # For the tests that cut a network; without root they use a proxy
 	@command -v ip >/dev/null || { echo "installing iproute2"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq iproute2; }
+
+postgres: # A server that the tests start themselves, and a pooler; neither has to run as a service
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v psql >/dev/null && command -v pgbouncer >/dev/null || { echo "installing PostgreSQL and PgBouncer"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq postgresql pgbouncer; }
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

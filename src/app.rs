@@ -95,7 +95,7 @@ impl App {
         let policy = load_policy(&config)?;
         migrate(&config.database)?;
         if demo {
-            crate::demo::seed(&config.database.path).context("the sample restaurant cannot be set up")?;
+            crate::demo::seed(&config.database).context("the sample restaurant cannot be set up")?;
         }
         let store =
             Store::open(&config.database, &config.log).context("DATABASE_URL: the database cannot be opened")?;
@@ -320,7 +320,7 @@ fn load_policy(config: &Config) -> anyhow::Result<Arc<Policy>> {
     Ok(Arc::new(policy))
 }
 
-/// Applies the migrations that an embedded database lacks: nobody else would.
+/// Applies the migrations that the database lacks: nobody else would.
 fn migrate(config: &DatabaseConfig) -> anyhow::Result<()> {
     for migration in migrations::run(config).context("DATABASE_URL: the database cannot be brought up to date")? {
         tracing::info!(migration, "applied");

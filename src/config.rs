@@ -6,15 +6,16 @@
 //! three things, and tests pass values without touching the process.
 
 mod auth;
+mod database;
 pub mod keys;
 mod redis;
 mod variables;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub use auth::AuthConfig;
+pub use database::{DatabaseConfig, DatabaseTarget, PostgresConfig, PostgresUrl, TlsMode};
 use ipnet::IpNet;
 pub use redis::RedisConfig;
 use secrecy::SecretString;
@@ -64,13 +65,6 @@ pub struct SocketConfig {
     pub max_outbox: usize,
     /// How long a client may take no more of its rooms' events before its transport is closed.
     pub slow_patience: Duration,
-}
-
-#[derive(Clone, Debug)]
-pub struct DatabaseConfig {
-    pub path: PathBuf,
-    /// How long one look-up or change may take.
-    pub timeout: Duration,
 }
 
 /// How much of each room is kept.
@@ -200,26 +194,6 @@ impl AdminConfig {
     }
 }
 
-impl DatabaseConfig {
-    const TAKES: &'static str = "sqlite://PATH";
-
-    fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
-        let url = env.get("DATABASE_URL").unwrap_or_else(|| "sqlite://expeditor.db".to_owned());
-        let fault = |fault: &str| ConfigError { variable: "DATABASE_URL", fault: fault.to_owned(), takes: Self::TAKES };
-        let path = match url.split_once("://") {
-            // What stands before a query string; SQLite needs none of the parameters.
-            Some(("sqlite", rest)) => rest.split('?').next().unwrap_or_default(),
-            Some(("postgres" | "postgresql", _)) => return Err(fault("PostgreSQL is not supported yet")),
-            _ => return Err(fault("not a database URL")),
-        };
-        if path.is_empty() {
-            return Err(fault("names no file"));
-        }
-        let timeout = env.whole("DATABASE_TIMEOUT", 100..=60_000, 5_000, "milliseconds from 100 to 60000")?;
-        Ok(Self { path: path.into(), timeout: Duration::from_millis(timeout) })
-    }
-}
-
 impl LogConfig {
     fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
         let hours = env.whole("LOG_MAX_AGE_HOURS", 1..=8_760, 24, "hours from 1 to 8760")?;
@@ -316,7 +290,9 @@ mod tests {
         assert_eq!((config.log.max_events, config.log.max_age), (10_000, Duration::from_hours(24)));
         assert_eq!(config.limits.rate_points, 100);
         assert_eq!(config.limits.max_rooms_per_session, 64);
-        assert_eq!(config.database.path.to_str(), Some("expeditor.db"));
+        assert!(
+            matches!(&config.database.target, DatabaseTarget::Sqlite(path) if path.to_str() == Some("expeditor.db"))
+        );
         assert_eq!(config.telemetry, TelemetryConfig { level: tracing::Level::INFO, json: false });
     }
 
@@ -343,6 +319,7 @@ mod tests {
             ("DATABASE_URL", "mysql://x"),
             ("DATABASE_URL", "nonsense"),
             ("DATABASE_URL", "sqlite://"),
+            ("DATABASE_URL", "postgresql://nowhere"),
             ("CORS_ORIGINS", "pos.example.com"),
             ("NEXTAUTH_URL", "ftp://x"),
             ("TRUSTED_PROXIES", "10.0.0.0/99"),

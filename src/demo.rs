@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -11,7 +11,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::config::Config;
+use crate::config::{Config, DatabaseConfig, DatabaseTarget};
 use crate::schema::users;
 
 const RESTAURANT: &str = include_str!("demo/restaurant.sql");
@@ -27,10 +27,13 @@ const GUESTS_TAB: &str = "ctabbistro0000000000000001";
 /// Completes the configuration: a database and secrets of the demo's own, where none are given.
 ///
 /// # Errors
-/// Where the secret's file can be neither read nor written.
+/// Where the secret's file can be neither read nor written, or the database is not the demo's to fill.
 pub fn configure(config: &mut Config, database_given: bool) -> anyhow::Result<()> {
     if !database_given {
-        config.database.path = DATABASE.into();
+        config.database.target = DatabaseTarget::Sqlite(DATABASE.into());
+    }
+    if matches!(config.database.target, DatabaseTarget::Postgres(_)) {
+        bail!("DATABASE_URL: the demo does not touch an application's database; it takes sqlite://PATH");
     }
     if config.auth.user_secret.is_none() {
         config.auth.user_secret = Some(secret(Path::new(SECRET_FILE))?);
@@ -63,7 +66,8 @@ fn secret(path: &Path) -> anyhow::Result<SecretString> {
 ///
 /// # Errors
 /// Where the database refuses them.
-pub fn seed(path: &Path) -> anyhow::Result<()> {
+pub fn seed(database: &DatabaseConfig) -> anyhow::Result<()> {
+    let DatabaseTarget::Sqlite(path) = &database.target else { bail!("the demo runs on SQLite") };
     let mut connection = SqliteConnection::establish(&path.to_string_lossy())?;
     let users: i64 = users::table.count().get_result(&mut connection)?;
     if users == 0 {

@@ -71,8 +71,3 @@ pub struct RelayedLoose {
 pub struct PeerIsAt {
     pub head: Position,
 }
-
-/// Look now whether another instance has gone on with the log.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Look;

@@ -398,6 +398,11 @@ pub struct ReadLog {
     pub limit: usize,
 }
 
+/// Has the sequencer look now whether another instance has gone on with the log.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Look;
+
 /// Answered once everything that was accepted is stored.
 #[derive(Message)]
 #[rtype(result = "()")]

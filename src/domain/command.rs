@@ -95,7 +95,11 @@ impl PublishRequest {
             wire.event.as_ref().and_then(Value::as_str).and_then(EventName::parse).ok_or(Refusal::invalid("event"))?;
         let id = match wire.id {
             None | Some(Value::Null) => None,
-            Some(Value::String(id)) if !id.is_empty() && id.len() <= Self::MAX_ID_BYTES => Some(id.into()),
+            Some(Value::String(id))
+                if (1..=Self::MAX_ID_BYTES).contains(&id.len()) && !id.contains(char::is_control) =>
+            {
+                Some(id.into())
+            }
             Some(_) => return Err(Refusal::invalid("id")),
         };
         let volatile = match wire.volatile {

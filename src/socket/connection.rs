@@ -98,6 +98,11 @@ impl Connection {
         self.outbox.lock().begin_session(pid)
     }
 
+    /// Opens the lane for a session that was upgraded; see [`Outbox::take_over`].
+    pub fn take_over(&self) -> u32 {
+        self.outbox.lock().take_over()
+    }
+
     /// The `pid` for the CONNECT of a session that this connection took over while it waited for it.
     pub fn expect_connect(&self, pid: &str) {
         self.outbox.lock().expect_connect(pid);

@@ -92,7 +92,7 @@ fn check(server: &SocketServer, request: &Request) -> Result<Handshake, NotUpgra
         Some(sid) => {
             let link = server.links.find(sid).ok_or(NotUpgraded::SESSION)?;
             // A session has one websocket; a second would take the first one's place and then be refused.
-            if link.is_upgraded() {
+            if link.upgraded().is_some() {
                 return Err(NotUpgraded::REQUEST);
             }
             Some(link)

@@ -30,6 +30,12 @@ impl Lane {
         Self { connection, session, socket }
     }
 
+    /// For a session that was upgraded from polling: behind the last packet on the ordinary way.
+    pub fn take_over(connection: Arc<Connection>, socket: SocketRef) -> Self {
+        let session = connection.take_over();
+        Self { connection, session, socket }
+    }
+
     fn push(&self, text: &str) {
         let length = text.len() + MESSAGE.len() + HEADER;
         self.connection.push_lane(self.session, length, |out| frame::push_text(out, &[MESSAGE, text.as_bytes()]));

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::connection::Connection;
 use super::outbox::{CONNECT, with_pid};
+use super::tally::{Lost, Tally};
 use crate::actors::ingress::Ingress;
 use crate::actors::messages::{OutletDrained, Traffic};
 
@@ -24,6 +25,7 @@ pub struct Link {
     connection: OnceLock<Arc<Connection>>,
     /// The websocket that a polling session was upgraded to.
     upgraded: Mutex<Option<Arc<Connection>>>,
+    pub tally: Tally,
     /// Bytes in socketioxide's queue, as near as can be told from outside.
     queued: AtomicUsize,
     /// Bytes of the bodies of polling requests and answers.
@@ -55,6 +57,7 @@ impl Link {
             peer,
             connection: OnceLock::new(),
             upgraded: Mutex::default(),
+            tally: Tally::default(),
             queued: AtomicUsize::new(0),
             polled_in: AtomicU64::new(0),
             polled_out: AtomicU64::new(0),
@@ -114,6 +117,10 @@ impl Link {
         *self.session.lock() = Some(session);
     }
 
+    pub fn attendant(&self) -> Option<Recipient<OutletDrained>> {
+        self.session.lock().clone()
+    }
+
     pub fn detach(&self) {
         self.session.lock().take();
     }
@@ -137,6 +144,21 @@ impl Link {
         }
     }
 
+    /// Counts the packets of a polling body.
+    pub fn tally_body(&self, body: &[u8]) {
+        // What is missing shows when the last packet comes, which no poll carries.
+        body.split(|byte| *byte == SEPARATOR.as_bytes()[0]).for_each(|packet| drop(self.tally.passes(packet)));
+    }
+
+    /// Counts what a websocket is given to write.
+    ///
+    /// # Errors
+    /// [`Lost`] where a packet was forgotten; the client has to come back.
+    pub fn tally_frames(&self, frames: &[u8]) -> Result<(), Lost> {
+        // A session that began with a websocket has had the lane from the start.
+        if self.connection.get().is_some() { Ok(()) } else { self.tally.frames_pass(frames) }
+    }
+
     /// Counts a polling request and its answer.
     pub fn polled(&self, request: usize, answer: usize) {
         self.polled_in.fetch_add(request as u64, Ordering::Relaxed);
@@ -153,8 +175,9 @@ impl Link {
         }
     }
 
-    pub fn is_upgraded(&self) -> bool {
-        self.upgraded.lock().is_some()
+    /// The websocket that a polling session was upgraded to.
+    pub fn upgraded(&self) -> Option<Arc<Connection>> {
+        self.upgraded.lock().clone()
     }
 
     /// Counts what was put into socketioxide's queue, and returns how much is there.

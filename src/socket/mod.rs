@@ -3,7 +3,7 @@
 //! ```text
 //!  in:   TcpStream ─► Wire ─► socketioxide ─► intake ─► Session
 //!  out:  Audience, Session ─► Outlet ─┬─ Lane: one encoding, appended to the connection's Outbox
-//!                                     └─ Ordinary: through socketioxide's queue (polling, upgraded)
+//!                                     └─ Ordinary: through socketioxide's queue (polling)
 //! ```
 //!
 //! The lane is there for speed: a server's websocket frames are not masked, so the
@@ -11,9 +11,10 @@
 //! [`outbox`] costs a copy where the ordinary way costs an encoding, a channel, a task
 //! and a write for each recipient. What keeps it right: the websocket library writes
 //! through the same outbox, whole frames at a time; the lane holds its frames back until
-//! CONNECT has passed and takes none after DISCONNECT; a session uses one of the two ways
-//! for life, so they cannot reorder its events; and the outbox has a bound, past which
-//! the transport is closed and the client comes back.
+//! CONNECT has passed and takes none after DISCONNECT; a session that is upgraded from polling
+//! goes over to it once, behind a last packet on the ordinary way ([`tally`]), so the two cannot
+//! reorder its events; and the outbox has a bound, past which the transport is closed and the
+//! client comes back.
 
 pub mod admin_ui;
 pub mod buffers;
@@ -29,6 +30,7 @@ pub mod outbox;
 pub mod peer;
 pub mod polling;
 pub mod server;
+pub mod tally;
 pub mod turn;
 pub mod wire;
 pub mod worker;

@@ -1,40 +1,76 @@
 //! The ordinary way: an outlet through socketioxide's queue, for sessions that began
-//! with polling. What is pushed before CONNECT has passed waits here.
+//! with polling. What is pushed before CONNECT has passed waits here. Once the session is upgraded to a
+//! websocket it goes on by the lane, behind the last packet that took this way.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use actix::Recipient;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::value::RawValue;
+use socketioxide::TransportType;
 use socketioxide::extract::{AckSender, SocketRef};
 
+use super::lane::Lane;
 use super::link::Link;
+use super::tally::{LAST, LAST_NAME};
 use crate::actors::messages::{Closing, Outlet, OutletDrained, Traffic};
 use crate::domain::EventPacket;
+use crate::telemetry::Metrics;
 
 pub struct Ordinary {
     socket: SocketRef,
     link: Arc<Link>,
-    /// Events from before CONNECT; `None` once it has passed.
-    early: Mutex<Option<Vec<EventPacket>>>,
+    way: Mutex<Way>,
     /// socketioxide's way to answer, for each event that wants an answer.
     acks: Mutex<HashMap<i64, AckSender>>,
     max_queued: usize,
-    slow: metrics::Counter,
+    metrics: Arc<Metrics>,
+}
+
+/// The way that the next packet takes.
+enum Way {
+    /// CONNECT has not passed: events wait here for it.
+    Early(Vec<EventPacket>),
+    /// socketioxide's queue.
+    Queue,
+    Lane(Lane),
 }
 
 impl Ordinary {
-    pub fn new(socket: SocketRef, link: Arc<Link>, max_queued: usize, slow: metrics::Counter) -> Self {
-        Self { socket, link, early: Mutex::new(Some(Vec::new())), acks: Mutex::default(), max_queued, slow }
+    pub fn new(socket: SocketRef, link: Arc<Link>, max_queued: usize, metrics: Arc<Metrics>) -> Self {
+        let way = Mutex::new(Way::Early(Vec::new()));
+        Self { socket, link, way, acks: Mutex::default(), max_queued, metrics }
     }
 
     /// CONNECT has passed.
     pub fn open(&self) {
         // Emitted under the lock, so that no later event overtakes them.
-        let mut early = self.early.lock();
-        early.take().into_iter().flatten().for_each(|packet| self.emit(&packet));
+        let mut way = self.way.lock();
+        if let Way::Early(early) = std::mem::replace(&mut *way, Way::Queue) {
+            early.iter().for_each(|packet| self.emit(packet));
+        }
+    }
+
+    /// The way, which is the lane as soon as it can be.
+    fn way(&self) -> MutexGuard<'_, Way> {
+        let mut way = self.way.lock();
+        if matches!(*way, Way::Queue)
+            && self.socket.transport_type() == TransportType::Websocket
+            && let Some(connection) = self.link.upgraded()
+        {
+            // Under the lock, so that nothing comes behind the last packet.
+            let lane = Lane::take_over(connection, self.socket.clone());
+            if let Some(session) = self.link.attendant() {
+                lane.attend(session);
+            }
+            *way = Way::Lane(lane);
+            self.metrics.lane_takeovers.increment(1);
+            let sent = self.socket.emit(LAST_NAME, &0).is_ok();
+            self.account(LAST.len(), sent);
+        }
+        way
     }
 
     pub fn expect_ack(&self, ack: i64, sender: Result<AckSender, Infallible>) {
@@ -59,9 +95,12 @@ impl Ordinary {
 
     /// A full queue would be a gap, and a long one somebody's memory: the client has to come back.
     fn account(&self, bytes: usize, sent: bool) {
+        if sent {
+            self.link.tally.queued();
+        }
         let queued = self.link.ordinary_queued(bytes);
         if (!sent || queued > self.max_queued) && !self.link.is_closed() {
-            self.slow.increment(1);
+            self.metrics.slow_sessions.increment(1);
             self.link.kill();
         }
     }
@@ -69,6 +108,9 @@ impl Ordinary {
 
 impl Outlet for Ordinary {
     fn push_event(&self, packet: &EventPacket) -> bool {
+        if let Way::Lane(lane) = &*self.way() {
+            return lane.push_event(packet);
+        }
         if !self.link.takes_events(self.max_queued) {
             return false;
         }
@@ -81,15 +123,19 @@ impl Outlet for Ordinary {
     }
 
     fn push_notice(&self, packet: &EventPacket) {
-        let mut early = self.early.lock();
-        match early.as_mut() {
-            Some(early) => early.push(packet.clone()),
-            None => self.emit(packet),
+        match &mut *self.way() {
+            Way::Early(early) => early.push(packet.clone()),
+            Way::Queue => self.emit(packet),
+            Way::Lane(lane) => lane.push_notice(packet),
         }
     }
 
     fn push_ack(&self, ack: i64, answer: &RawValue) {
-        if let Some(sender) = self.acks.lock().remove(&ack) {
+        let way = self.way();
+        let sender = self.acks.lock().remove(&ack);
+        if let Way::Lane(lane) = &*way {
+            lane.push_ack(ack, answer);
+        } else if let Some(sender) = sender {
             let sent = sender.send(answer).is_ok();
             self.account(answer.get().len(), sent);
         }
@@ -114,7 +160,7 @@ impl Outlet for Ordinary {
     }
 
     fn transport(&self) -> &'static str {
-        if self.link.is_upgraded() { "websocket" } else { "polling" }
+        if self.link.upgraded().is_some() { "websocket" } else { "polling" }
     }
 
     fn traffic(&self) -> Traffic {

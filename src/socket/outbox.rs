@@ -1,6 +1,7 @@
 //! The bytes that wait for one websocket. Two sources write here, whole frames at a
 //! time: the websocket library (the ordinary way) and the lane.
 
+use super::tally::LAST;
 use super::{buffers, frame};
 
 /// What of the lane may be written now.
@@ -8,9 +9,17 @@ use super::{buffers, frame};
 enum Lane {
     /// There is no session on it.
     Closed,
-    /// CONNECT has not passed: the lane's frames are held back.
-    Holding(Vec<u8>),
+    /// What has to stand before the lane's frames has not passed: they are held back.
+    Holding(Vec<u8>, Until),
     Open,
+}
+
+/// What the lane's frames wait for.
+#[derive(Debug, PartialEq, Eq)]
+enum Until {
+    Connect,
+    /// The last packet on the ordinary way: the session was upgraded from polling.
+    Last,
 }
 
 /// A session's CONNECT in namespace `/`: Engine.IO's message `4`, Socket.IO's `0`, and `{"sid":…}`.
@@ -74,7 +83,15 @@ impl Outbox {
     pub fn begin_session(&mut self, pid: &str) -> u32 {
         self.session += 1;
         self.expect_connect(pid);
-        self.lane = Lane::Holding(Vec::new());
+        self.lane = Lane::Holding(Vec::new(), Until::Connect);
+        self.session
+    }
+
+    /// Opens the lane for a session that has come the ordinary way so far. Its frames are held back until
+    /// [`LAST`] has passed, which is left out.
+    pub fn take_over(&mut self) -> u32 {
+        self.session += 1;
+        self.lane = Lane::Holding(Vec::new(), Until::Last);
         self.session
     }
 
@@ -87,7 +104,7 @@ impl Outbox {
     /// For a session that is over any may: nothing is kept of them.
     pub fn takes_events(&mut self, session: u32, in_need: bool) -> bool {
         let high = if in_need { Self::HIGH_IN_NEED } else { Self::HIGH }.min(self.bound / 2);
-        let held = if let Lane::Holding(held) = &self.lane { held.len() } else { 0 };
+        let held = if let Lane::Holding(held, _) = &self.lane { held.len() } else { 0 };
         if session == self.session && self.pending().len() + held >= high {
             self.starved = true;
         }
@@ -96,7 +113,7 @@ impl Outbox {
 
     /// Whether a session that was refused may push again; said once.
     pub fn drained(&mut self) -> bool {
-        self.starved && self.pending().len() <= Self::LOW && !matches!(self.lane, Lane::Holding(_)) && {
+        self.starved && self.pending().len() <= Self::LOW && !matches!(self.lane, Lane::Holding(..)) && {
             self.starved = false;
             true
         }
@@ -113,7 +130,7 @@ impl Outbox {
         let pending = self.pending().len();
         match &mut self.lane {
             Lane::Closed => {}
-            Lane::Holding(held) if held.len() + pending + length <= self.bound => write(held),
+            Lane::Holding(held, _) if held.len() + pending + length <= self.bound => write(held),
             Lane::Open if pending + length <= self.bound => write(self.buffer()),
             _ => return Err(Full),
         }
@@ -132,7 +149,9 @@ impl Outbox {
             // Bytes that are no frame pass as they are: the library's faults are not made worse here.
             let (start, end) = frame::split(frames).unwrap_or((0, frames.len()));
             let (one, rest) = frames.split_at(end);
-            if let Some(connect) = self.connect_with_pid(&one[start..]) {
+            if &one[start..] == LAST.as_bytes() {
+                self.open_lane(&Until::Last);
+            } else if let Some(connect) = self.connect_with_pid(&one[start..]) {
                 frame::push_text(self.buffer(), &[connect.as_bytes()]);
             } else {
                 self.buffer().extend_from_slice(one);
@@ -157,16 +176,22 @@ impl Outbox {
     // namespace than `/` would stand before the payload, as in `40/admin,{…}`.
     fn after_ordinary(&mut self, packet: &[u8]) {
         if packet.starts_with(CONNECT) {
-            if let Lane::Holding(held) = &mut self.lane {
-                let held = std::mem::take(held);
-                self.buffer().extend_from_slice(&held);
-                self.lane = Lane::Open;
-            }
+            self.open_lane(&Until::Connect);
         } else if packet == b"41" {
             self.lane = Lane::Closed;
             if self.close_after_disconnect {
                 self.close();
             }
+        }
+    }
+
+    fn open_lane(&mut self, passed: &Until) {
+        if let Lane::Holding(held, until) = &mut self.lane
+            && until == passed
+        {
+            let held = std::mem::take(held);
+            self.buffer().extend_from_slice(&held);
+            self.lane = Lane::Open;
         }
     }
 
@@ -258,6 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_was_upgraded_goes_on_by_the_lane_behind_all_that_came_before() {
+        let mut outbox = Outbox::new(10_000);
+        outbox.push_ordinary(&text("42[1]")).unwrap();
+        let session = outbox.take_over();
+        push_lane(&mut outbox, session, "42[3]").unwrap();
+        outbox.push_ordinary(&text("42[2]")).unwrap();
+        // Of another session on the same transport: no sign for this one.
+        outbox.push_ordinary(&text(CONNECT)).unwrap();
+        outbox.push_ordinary(&[text(LAST), text("2")].concat()).unwrap();
+        push_lane(&mut outbox, session, "42[4]").unwrap();
+        assert_eq!(read(outbox.pending()), ["42[1]", "42[2]", CONNECT, "42[3]", "2", "42[4]"]);
+    }
+
+    #[test]
     fn nothing_of_the_lane_follows_disconnect() {
         let mut outbox = Outbox::new(10_000);
         let first = outbox.begin_session("p");
@@ -335,6 +374,25 @@ mod tests {
         prop::collection::vec(step, 0..120)
     }
 
+    #[derive(Clone, Debug)]
+    enum UpgradeStep {
+        Event(usize),
+        Upgrade,
+        /// socketioxide's queue gives out one packet.
+        Pass,
+        Write(usize),
+    }
+
+    fn upgrade_steps() -> impl Strategy<Value = Vec<UpgradeStep>> {
+        let step = prop_oneof![
+            4 => (0usize..400).prop_map(UpgradeStep::Event),
+            1 => Just(UpgradeStep::Upgrade),
+            4 => Just(UpgradeStep::Pass),
+            4 => (0usize..300).prop_map(UpgradeStep::Write),
+        ];
+        prop::collection::vec(step, 0..120)
+    }
+
     proptest! {
         /// Whatever the order of pushes and however little each write takes, frames come
         /// out whole, each source in its order, and the lane only behind CONNECT.
@@ -377,6 +435,43 @@ mod tests {
             if let Some(first) = frames.iter().position(|frame| frame.starts_with("42[")) {
                 prop_assert!(frames[..first].iter().any(|frame| frame == CONNECTED));
             }
+        }
+
+        /// However much is queued when a session is upgraded, and however its queue and the lane take turns,
+        /// its events come out in the order in which they were sent.
+        #[test]
+        fn an_upgrade_reorders_nothing(steps in upgrade_steps()) {
+            let mut outbox = Outbox::new(1 << 20);
+            let (mut queue, mut lane, mut wire, mut sent) = (std::collections::VecDeque::new(), None, Vec::new(), 0);
+            for step in steps {
+                match step {
+                    UpgradeStep::Event(length) => {
+                        let event = format!("42[{sent},{}]", "x".repeat(length));
+                        sent += 1;
+                        match lane {
+                            Some(session) => push_lane(&mut outbox, session, &event).unwrap(),
+                            None => queue.push_back(event),
+                        }
+                    }
+                    UpgradeStep::Upgrade => if lane.is_none() {
+                        lane = Some(outbox.take_over());
+                        queue.push_back(LAST.to_owned());
+                    },
+                    UpgradeStep::Pass => if let Some(packet) = queue.pop_front() {
+                        outbox.push_ordinary(&text(&packet)).unwrap();
+                    },
+                    UpgradeStep::Write(count) => {
+                        let count = count.min(outbox.pending().len());
+                        wire.extend_from_slice(&outbox.pending()[..count]);
+                        outbox.advance(count);
+                    }
+                }
+            }
+            queue.iter().for_each(|packet| outbox.push_ordinary(&text(packet)).unwrap());
+            wire.extend_from_slice(outbox.pending());
+            let number = |frame: &String| frame.trim_start_matches("42[").split(',').next().unwrap().to_owned();
+            let numbers: Vec<String> = read(&wire).iter().map(number).collect();
+            prop_assert_eq!(numbers, (0..sent).map(|n| n.to_string()).collect::<Vec<_>>());
         }
     }
 }

@@ -83,6 +83,7 @@ async fn get(server: &SocketServer, request: &HttpRequest, link: Option<Arc<Link
     match answer {
         Some(answer) => {
             link.ordinary_left(answer.body.len());
+            link.tally_body(&answer.body);
             Answer { body: link.with_pid(answer.body), ..answer }.into_response()
         }
         None if link.is_killed() => {
@@ -117,6 +118,7 @@ fn what_is_left(
         if !packets.is_empty() {
             packets.push_str(SEPARATOR);
         }
+        link.tally_body(&answer.body);
         packets.push_str(&String::from_utf8_lossy(&link.with_pid(answer.body)));
         next = unconstrained(ask(server, request, Bytes::new(), Some(link.clone()))).now_or_never();
     }

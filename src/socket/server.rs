@@ -230,8 +230,8 @@ impl Reception {
             Arc::new(Lane::begin(connection.clone(), socket.clone(), &pid))
         } else {
             link.expect_connect(&pid);
-            let slow = self.services.metrics.slow_sessions.clone();
-            let way = Arc::new(Ordinary::new(socket.clone(), link.clone(), self.config.max_outbox, slow));
+            let metrics = self.services.metrics.clone();
+            let way = Arc::new(Ordinary::new(socket.clone(), link.clone(), self.config.max_outbox, metrics));
             socket.extensions.insert(way.clone());
             ordinary = Some(way.clone());
             way

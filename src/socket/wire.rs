@@ -48,6 +48,11 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
+        if self.link.tally_frames(frames).is_err() {
+            tracing::warn!("a packet was lost in an upgrade: the client has to come back");
+            self.link.kill();
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         self.connection.push_ordinary(frames)?;
         self.link.ordinary_left(frames.len());
         Poll::Ready(Ok(frames.len()))

@@ -1,16 +1,15 @@
 //! Look-ups by id that are asked for while one is under way go together in the next,
 //! so ten thousand connects in one moment cost the database some twenty queries.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::StoreError;
-use super::connection::{self, Connection, Pool};
+use super::backend::{Backend, Found};
 
 type Answer<V> = Result<Option<V>, StoreError>;
 type Request<K, V> = (K, oneshot::Sender<Answer<V>>);
@@ -33,14 +32,12 @@ where
 
     /// Starts the loader's task on the current runtime; it ends with the loader.
     pub fn start(
-        pool: Pool,
+        backend: &Arc<dyn Backend>,
         timeout: Duration,
-        query: impl for<'a> Fn(&'a mut Connection, Vec<K>) -> BoxFuture<'a, Result<HashMap<K, V>, StoreError>>
-        + Send
-        + Sync
-        + 'static,
+        query: fn(&dyn Backend, Vec<K>) -> Found<K, V>,
     ) -> Self {
         let (requests, mut queue) = mpsc::channel::<Request<K, V>>(Self::QUEUE);
+        let backend = backend.clone();
         tokio::spawn(async move {
             let mut batch = Vec::new();
             while queue.recv_many(&mut batch, Self::BATCH).await > 0 {
@@ -48,11 +45,7 @@ where
                 let mut ids: Vec<K> = batch.iter().map(|(id, _)| id.clone()).collect();
                 let mut seen = std::collections::HashSet::new();
                 ids.retain(|id| seen.insert(id.clone()));
-                let found = async {
-                    let mut connection = connection::get(&pool).await?;
-                    query(&mut connection, ids).await
-                }
-                .await;
+                let found = query(&*backend, ids).await;
                 for (id, caller) in batch.drain(..) {
                     let answer = found.as_ref().map(|rows| rows.get(&id).cloned()).map_err(Clone::clone);
                     // A caller that gave up needs no answer.

@@ -1,41 +1,33 @@
-//! The application's database: look-ups, changes, migrations.
+//! The application's database: look-ups, changes, migrations, and the log.
 //!
 //! All of it runs on threads of its own and every call but [`Store::commit`] has a deadline: a
 //! slow or locked database costs its callers an `UNAVAILABLE` and nobody else anything.
 //! The only user of `schema.rs`.
 
-mod connection;
-mod housekeeping;
-mod leases;
+mod backend;
 mod loader;
 pub mod log;
 pub mod migrations;
-mod queries;
-mod revocations;
-mod sheet;
-mod writer;
+mod postgres;
+mod rows;
+mod sqlite;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
+use futures_util::future::try_join_all;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
-use crate::config::{DatabaseConfig, LogConfig};
+use crate::config::{DatabaseConfig, DatabaseTarget, LogConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
-use connection::{Connection, Pool};
-use diesel::sqlite::SqliteConnection;
+use backend::{Answer, Backend};
 use loader::Loader;
-use log::{Committed, LogInfo, RoomIds, SessionRoom, StoredEvent, Synced, Write};
-pub use queries::{NewItem, OrderItem, OrderRow, StoredItem, TabRow};
-pub use sheet::{SheetItem, SheetTab, TabSheet};
-use tokio::sync::watch;
-use writer::Writer;
+use log::SessionRoom;
+use postgres::Postgres;
+pub use rows::{NewItem, OrderItem, OrderRow, SheetItem, SheetTab, StoredItem, TabRow, TabSheet};
+use sqlite::Sqlite;
 
 /// Why the database gave no answer. Its text is for the log, never for a client.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -62,11 +54,7 @@ pub struct Store {
 }
 
 struct Inner {
-    readers: Pool,
-    /// For changes of rows that are no part of the log, one at a time.
-    changes: Pool,
-    writer: Writer,
-    room_ids: Arc<Mutex<RoomIds>>,
+    backend: Arc<dyn Backend>,
     users: Loader<UserId, UserFacts>,
     tabs: Loader<Cuid, TabFacts>,
     tables: Loader<Cuid, TableFacts>,
@@ -78,6 +66,24 @@ struct Inner {
     timeout: Duration,
     #[expect(dead_code, reason = "held so that its threads live as long as the store")]
     runtime: StoreThreads,
+}
+
+impl Inner {
+    /// To be called on the store's threads.
+    fn new(backend: Arc<dyn Backend>, timeout: Duration, runtime: StoreThreads) -> Self {
+        Self {
+            users: Loader::start(&backend, timeout, |backend, ids| backend.users(ids)),
+            tabs: Loader::start(&backend, timeout, |backend, ids| backend.tabs(ids)),
+            tables: Loader::start(&backend, timeout, |backend, ids| backend.tables(ids)),
+            orders: Loader::start(&backend, timeout, |backend, ids| backend.open_orders(ids)),
+            revocations: Loader::start(&backend, timeout, |backend, ids| backend.revoked(ids)),
+            session_rooms: Loader::start(&backend, timeout, |backend, ids| backend.session_rooms(ids)),
+            pruned_through: Loader::start(&backend, timeout, |backend, ids| backend.pruned_through(ids)),
+            backend,
+            timeout,
+            runtime,
+        }
+    }
 }
 
 struct StoreThreads(Option<Runtime>);
@@ -92,16 +98,13 @@ impl Drop for StoreThreads {
 }
 
 impl Store {
-    const READERS: u32 = 4;
     /// Rows of a page; an event has one for each of its rooms, which are fewer than this.
     const PAGE: usize = 2_000;
-    /// Events whose commit takes no longer than a few hundred µs.
-    const SMALL: usize = 32;
 
-    /// Opens the database's file.
+    /// Opens the database.
     ///
     /// # Errors
-    /// Where the file cannot be opened as a database.
+    /// Where it cannot be opened, or cannot be reached.
     pub fn open(config: &DatabaseConfig, limits: &LogConfig) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -110,50 +113,15 @@ impl Store {
             .enable_all()
             .build()
             .map_err(|error| StoreError::Connection(error.to_string()))?;
-        let pools = runtime.block_on(async {
-            let readers = connection::open(&config.path, config.timeout, Self::READERS).await?;
-            let changes = connection::open(&config.path, config.timeout, 1).await?;
-            Ok::<_, StoreError>((readers, changes))
-        });
         let handle = runtime.handle().clone();
         let runtime = StoreThreads(Some(runtime));
-        let (readers, changes) = pools?;
-        let writer = Writer::open(&config.path, connection::busy_timeout(config.timeout))?;
-        let entered = handle.enter();
-        let inner = Inner {
-            users: Loader::start(readers.clone(), config.timeout, |connection, ids| {
-                queries::users(connection, ids).boxed()
-            }),
-            tabs: Loader::start(readers.clone(), config.timeout, |connection, ids| {
-                queries::tabs(connection, ids).boxed()
-            }),
-            tables: Loader::start(readers.clone(), config.timeout, |connection, ids| {
-                queries::tables(connection, ids).boxed()
-            }),
-            orders: Loader::start(readers.clone(), config.timeout, |connection, venues| {
-                queries::open_orders(connection, venues).boxed()
-            }),
-            revocations: Loader::start(readers.clone(), config.timeout, |connection, ids| {
-                revocations::revoked(connection, ids).boxed()
-            }),
-            session_rooms: Loader::start(readers.clone(), config.timeout, |connection, keys| {
-                connection::blocking(connection, move |connection| log::read::session_rooms(connection, &keys))
-            }),
-            pruned_through: Loader::start(readers.clone(), config.timeout, |connection, rooms| {
-                connection::blocking(connection, move |connection| log::read::pruned_through(connection, &rooms))
-            }),
-            readers,
-            changes,
-            writer,
-            room_ids: Arc::default(),
-            timeout: config.timeout,
-            runtime,
+        let backend: Arc<dyn Backend> = match &config.target {
+            DatabaseTarget::Sqlite(path) => handle.block_on(Sqlite::open(path, config.timeout, limits))?,
+            DatabaseTarget::Postgres(urls) => handle.block_on(Postgres::open(urls, config.timeout, limits))?,
         };
-        let inner = Arc::new(inner);
-        tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&inner), limits.clone()));
-        tokio::spawn(housekeeping::checkpoint(Arc::downgrade(&inner)));
-        drop(entered);
-        Ok(Self { inner, handle })
+        let _entered = handle.enter();
+        let inner = Arc::new(Inner::new(backend, config.timeout, runtime));
+        Ok(Self { inner, handle: handle.clone() })
     }
 
     /// Waits for the store's answer on a thread that runs no tasks.
@@ -186,8 +154,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn find_item(&self, id: &Cuid) -> Result<Option<StoredItem>, StoreError> {
-        let id = id.clone();
-        self.read(move |connection| async move { queries::item(connection, &id).await }.boxed()).await
+        self.ask(self.inner.backend.item(id.clone())).await
     }
 
     /// Marks a user's own notification as read; `false` where that user has no such notification.
@@ -195,9 +162,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn read_notification(&self, user: &UserId, id: &UserId) -> Result<bool, StoreError> {
-        let (user, id) = (user.clone(), id.clone());
-        self.write(move |connection| async move { queries::read_notification(connection, &user, &id).await }.boxed())
-            .await
+        self.ask(self.inner.backend.read_notification(user.clone(), id.clone())).await
     }
 
     /// The venue's tabs with items that the kitchen has not delivered, oldest first.
@@ -213,8 +178,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn open_tabs(&self, venue: &Cuid) -> Result<Vec<TabRow>, StoreError> {
-        let venue = venue.clone();
-        self.read(move |connection| async move { queries::open_tabs(connection, &venue).await }.boxed()).await
+        self.ask(self.inner.backend.open_tabs(venue.clone())).await
     }
 
     /// Puts items on a tab, as sent to the kitchen, and returns the tab's new subtotal, tax and total in cents.
@@ -222,154 +186,60 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn add_items(&self, tab: &Cuid, items: Vec<NewItem>) -> Result<(i32, i32, i32), StoreError> {
-        let tab = tab.clone();
-        self.write(move |connection| async move { queries::add_items(connection, &tab, &items).await }.boxed()).await
+        self.ask(self.inner.backend.add_items(tab.clone(), items)).await
     }
 
-    // ---- the log ----
-
-    /// What the log is, and its newest events: where a service that starts goes on.
+    /// A tab with its items, in the order in which they were ordered.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn resume_log(&self, newest: usize) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
-        self.read(move |connection| {
-            connection::blocking(connection, move |connection| log::read::resume(connection, newest))
-        })
-        .await
+    pub async fn tab_sheet(&self, id: &Cuid) -> Result<Option<TabSheet>, StoreError> {
+        self.ask(self.inner.backend.tab_sheet(id.clone())).await
     }
 
-    /// Writes a batch to the log: all of it, or nothing. It survives the death of the process from here on, and
-    /// the loss of power from [`Store::synced`] on. Has no deadline: what becomes of the
-    /// batch is known when this returns. The database gives up waiting for a lock by itself. `landed` is
-    /// set as soon as it is known, before whoever waits has its turn.
-    ///
-    /// # Errors
-    /// [`StoreError`] where nothing was written.
-    pub async fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Result<Committed, StoreError> {
-        let rooms = self.inner.room_ids.clone();
-        let disk = self.inner.writer.disk().clone();
-        // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in a room
-        // has no such second word.
-        let only_events = writes.iter().all(|write| matches!(write, Write::Append(_) | Write::Look));
-        let small = only_events && writes.len() <= Self::SMALL;
-        let commit = move |connection: &mut SqliteConnection| {
-            let mut committed = log::append::commit(connection, &writes, &mut rooms.lock());
-            if let Ok(committed) = &mut committed {
-                committed.generation = if only_events { disk.committed() } else { disk.committed_and_synced() };
-                landed.store(true, Ordering::Release);
-            }
-            committed
-        };
-        self.inner.writer.run(small, commit).await
-    }
-
-    /// How far what was committed has come to the disk.
-    pub fn synced(&self) -> watch::Receiver<Synced> {
-        self.inner.writer.disk().synced()
-    }
-
-    /// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in
-    /// order. `None` where some of them are gone.
+    /// Whether one of the ids is revoked.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn read_events(
-        &self,
-        starts: Vec<(RoomName, Position)>,
-        up_to: Position,
-        limit: usize,
-    ) -> Result<Option<Vec<StoredEvent>>, StoreError> {
-        self.read(move |connection| {
-            connection::blocking(connection, move |connection| log::read::events(connection, &starts, up_to, limit))
-        })
-        .await
+    pub async fn is_revoked(&self, ids: &[RevocationId]) -> Result<bool, StoreError> {
+        let answers = try_join_all(ids.iter().map(|id| self.inner.revocations.find(id.clone()))).await?;
+        Ok(answers.iter().any(Option::is_some))
     }
 
-    /// The position of the newest event in the database.
+    /// Revokes a token and all that was made from it; `false` where that was done before.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn log_head(&self) -> Result<Position, StoreError> {
-        let info = self.read(|connection| connection::blocking(connection, log::read::info)).await?;
-        Ok(info.head)
+    pub async fn revoke(&self, id: &RevocationId, reason: Option<String>) -> Result<bool, StoreError> {
+        self.ask(self.inner.backend.revoke(id.clone(), reason)).await
     }
 
-    /// Events between two positions, of all rooms: what another process has written. A page of them, with the
-    /// position up to which it has them all.
+    /// Takes a lease, or has it for longer, by the database's clock; `false` where another holds it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer: who held the lease does not know that it still does.
+    pub async fn take_lease(&self, name: &str, holder: &str, for_how_long: Duration) -> Result<bool, StoreError> {
+        self.ask(self.inner.backend.take_lease(name.to_owned(), holder.to_owned(), for_how_long)).await
+    }
+
+    /// Gives a lease up before it expires, if it is this holder's.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn read_between(
-        &self,
-        after: Position,
-        up_to: Position,
-    ) -> Result<(Vec<StoredEvent>, Position), StoreError> {
-        self.read(move |connection| {
-            connection::blocking(connection, move |connection| {
-                log::read::events_between(connection, after, up_to, Self::PAGE)
-            })
-        })
-        .await
-    }
-
-    /// The rooms that a session was in when it was last here.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database gives no answer.
-    pub async fn session_rooms(&self, session: PidKey) -> Result<Vec<SessionRoom>, StoreError> {
-        Ok(self.inner.session_rooms.find(session).await?.unwrap_or_default())
-    }
-
-    /// Up to where a room's events may be gone.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database gives no answer.
-    pub async fn pruned_through(&self, room: &RoomName) -> Result<Position, StoreError> {
-        Ok(self.inner.pruned_through.find(room.clone()).await?.unwrap_or_default())
+    pub async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        self.ask(self.inner.backend.release_lease(name.to_owned(), holder.to_owned())).await
     }
 
     /// Whether the database answers.
     pub async fn is_ready(&self) -> bool {
-        self.read(|connection| queries::ping(connection).boxed()).await.is_ok()
+        self.ask(self.inner.backend.ping()).await.is_ok()
     }
 
-    async fn read<T, Q>(&self, query: Q) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
-    {
-        self.run(self.inner.readers.clone(), query).await
-    }
-
-    async fn write<T, Q>(&self, query: Q) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
-    {
-        self.run(self.inner.changes.clone(), query).await
-    }
-
-    /// Runs a query on the store's own threads, within the deadline.
-    async fn run<T, Q>(&self, pool: Pool, query: Q) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
-    {
-        timeout(self.inner.timeout, self.carry_through(pool, query)).await.unwrap_or(Err(StoreError::Timeout))
-    }
-
-    /// Runs a query on the store's own threads. It is carried through even when
+    /// Has a question answered on the store's own threads, within the deadline. It is carried through even when
     /// nobody waits any longer, so that a connection never comes back half used.
-    async fn carry_through<T, Q>(&self, pool: Pool, query: Q) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
-    {
-        let running = self.handle.spawn(async move {
-            let mut connection = connection::get(&pool).await?;
-            query(&mut connection).await
-        });
-        running.await.unwrap_or_else(|error| Err(StoreError::Connection(error.to_string())))
+    async fn ask<T: Send + 'static>(&self, question: Answer<T>) -> Result<T, StoreError> {
+        let running = self.handle.spawn(question);
+        let answer = timeout(self.inner.timeout, running).await.map_err(|_| StoreError::Timeout)?;
+        answer.unwrap_or_else(|error| Err(StoreError::Connection(error.to_string())))
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         ("expeditor_publishes_total", "Publishes that took their place in their rooms"),
         ("expeditor_deliveries_total", "Events handed to a session's connection"),
         ("expeditor_room_restarts_total", "Rooms that were started again after a panic"),
+        ("expeditor_lane_takeovers_total", "Sessions that were upgraded from polling and go on by the lane"),
         ("expeditor_slow_sessions_total", "Sessions whose transport was closed because they did not read"),
         ("expeditor_log_writes_total", "Events, entries and leavings that were stored"),
         ("expeditor_recoveries_total", "Clients that showed a pid to have their session back, by outcome"),

@@ -65,6 +65,7 @@ pub struct Metrics {
     pub deliveries: Counter,
     pub room_restarts: Counter,
     pub slow_sessions: Counter,
+    pub lane_takeovers: Counter,
     /// From an event's receipt until a thread has handed it to its members; a sample.
     pub delivery: Histogram,
     mailboxes: HashMap<&'static str, Gauge>,
@@ -171,6 +172,7 @@ impl Metrics {
             deliveries: counter("expeditor_deliveries_total"),
             room_restarts: counter("expeditor_room_restarts_total"),
             slow_sessions: counter("expeditor_slow_sessions_total"),
+            lane_takeovers: counter("expeditor_lane_takeovers_total"),
             delivery: recorder.register_histogram(&Key::from_static_name("expeditor_delivery_seconds"), &METADATA),
             mailboxes: gauges("expeditor_mailbox_depth", "actor", &Self::MAILBOXES),
             transports: gauges("expeditor_connections", "transport", &Self::TRANSPORTS),

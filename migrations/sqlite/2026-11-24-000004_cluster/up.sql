@@ -1,7 +1,6 @@
 -- What several instances on one database need.
 
--- Under which name other instances heard of an event that went out before it was stored: who had it by that
--- name is not sent it again.
+-- Under which name an event went out before it could be stored: who had it by that name is not sent it again.
 ALTER TABLE log_events ADD COLUMN held_as text;
 
 -- What one instance at a time does for all. By the database's clock, in ms since 1970.

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::answers::Answers;
 use super::backlog::{Slot, write_of};
 use super::cluster::Cluster;
+use super::look::Looking;
 use super::outage::Outage;
 use super::tail::{Tail, page};
 use crate::actors::Audience;
@@ -114,6 +115,7 @@ pub struct Sequencer {
     next_batch: Instant,
     settled: Vec<oneshot::Sender<()>>,
     pub(super) answers: Answers,
+    pub(super) looking: Looking,
     pub(super) disk: watch::Receiver<Synced>,
     pub(super) census: Arc<Census>,
     pub(super) cluster: Cluster,
@@ -142,8 +144,6 @@ impl Sequencer {
     const PACE: Duration = Duration::from_millis(1);
     /// Fewer steps than this are not worth a commit of their own within that time.
     const WORTHWHILE: usize = 4;
-    /// How often a service without publishes looks whether another has gone on with the log.
-    const LOOK_EVERY: Duration = Duration::from_millis(200);
     /// How long a batch may take before what can go out without it does.
     pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -180,6 +180,7 @@ impl Sequencer {
             next_batch: Instant::now(),
             settled: Vec::new(),
             answers: Answers::default(),
+            looking: Looking::default(),
             disk,
             census,
             cluster: Cluster::default(),
@@ -282,6 +283,7 @@ impl Sequencer {
     fn go_on(&mut self, ctx: &mut Context<Self>) {
         self.adopt_early();
         self.pump(ctx);
+        self.look_again(ctx);
         self.note_backlog();
     }
 
@@ -339,7 +341,8 @@ impl Actor for Sequencer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(Self::LOOK_EVERY, Self::look);
+        ctx.run_interval(Self::LOOK_EVERY, Self::look_now_and_then);
+        self.listen(ctx);
         ctx.run_interval(Self::LOOK_EVERY, Self::answer_late);
     }
 }

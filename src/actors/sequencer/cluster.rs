@@ -12,9 +12,7 @@ use actix::prelude::*;
 use indexmap::IndexSet;
 
 use super::actor::{InFlight, Landed, Sequencer, read_foreign};
-use crate::actors::cluster_messages::{
-    BridgeStarted, Look, PeerIsAt, Relayed, RelayedLoose, Stored, StoredHere, WentOut,
-};
+use crate::actors::cluster_messages::{BridgeStarted, PeerIsAt, Relayed, RelayedLoose, Stored, StoredHere, WentOut};
 use crate::actors::logged::Logged;
 use crate::actors::messages::Placed;
 use crate::domain::Position;
@@ -159,7 +157,7 @@ impl Sequencer {
         if up_to > self.head {
             self.set_head(up_to);
         }
-        self.view.set_lag(self.cluster.lag(self.head));
+        self.note_lag();
     }
 
     /// Whether an event of another instance has gone out here already, before it was stored. If not, it is
@@ -233,24 +231,17 @@ impl Sequencer {
         });
     }
 
-    /// Another process on the same database may have gone on with the log.
-    pub(super) fn look(&mut self, ctx: &mut Context<Self>) {
-        self.view.set_lag(self.cluster.lag(self.head));
-        if self.in_flight.is_some() || self.outage.is_some() || self.cluster.reading {
-            return;
+    /// A look has found that another instance has gone on with the log.
+    pub(super) fn found(&mut self, head: Position, ctx: &mut Context<Self>) {
+        // What an own batch has stored meanwhile would be among it; it brings the rest as it lands.
+        if self.in_flight.is_none() {
+            self.cluster.note_ahead(head, self.head);
+            self.read_up_to(head, ctx);
         }
-        let store = self.store.clone();
-        let looking = async move { store.log_head().await };
-        ctx.spawn(looking.into_actor(self).map(|head, sequencer, ctx| {
-            // What an own batch has stored meanwhile would be among it.
-            if let Ok(head) = head
-                && head > sequencer.head
-                && sequencer.in_flight.is_none()
-            {
-                sequencer.cluster.note_ahead(head, sequencer.head);
-                sequencer.read_up_to(head, ctx);
-            }
-        }));
+    }
+
+    pub(super) fn note_lag(&mut self) {
+        self.view.set_lag(self.cluster.lag(self.head));
     }
 }
 
@@ -304,16 +295,7 @@ impl Handler<PeerIsAt> for Sequencer {
         let _handling = self.census.sequencer.handling();
         if message.head > self.head {
             self.cluster.note_ahead(message.head, self.head);
-            self.look(ctx);
+            self.look_soon(ctx);
         }
-    }
-}
-
-impl Handler<Look> for Sequencer {
-    type Result = ();
-
-    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
-        let _handling = self.census.sequencer.handling();
-        self.look(ctx);
     }
 }

@@ -8,6 +8,7 @@ mod answers;
 mod backlog;
 mod cluster;
 mod dispatch;
+mod look;
 mod outage;
 mod tail;
 

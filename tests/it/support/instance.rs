@@ -44,9 +44,19 @@ impl Instance {
     pub fn with_rooms_idle(variables: &[(&str, &str)], idle: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("expeditor.db");
-        let config = config(&database, variables);
+        let config = config(&format!("sqlite://{}", database.display()), variables);
         migrations::run(&config.database).unwrap();
         connect(&database).batch_execute(SAMPLE).unwrap();
+        Self::run(config, idle, folder, database)
+    }
+
+    /// On a database that has the sample rows already. What asks the file of the embedded one is of no use then.
+    pub fn on(url: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::run(config(url, variables), Duration::from_mins(1), folder, PathBuf::new())
+    }
+
+    fn run(config: Config, idle: Duration, folder: TempDir, database: PathBuf) -> Self {
         let (ready, started) = mpsc::channel();
         let (stop, stopping) = oneshot::channel();
         let running = std::thread::spawn(move || {
@@ -159,12 +169,12 @@ pub fn connect(database: &std::path::Path) -> SqliteConnection {
     SqliteConnection::establish(database.to_str().unwrap()).unwrap()
 }
 
-fn config(database: &std::path::Path, variables: &[(&str, &str)]) -> Config {
-    let url = format!("sqlite://{}", database.display());
+/// What an instance on this database is given, and more.
+pub fn config(url: &str, variables: &[(&str, &str)]) -> Config {
     let defaults = [
         ("HOST", "127.0.0.1"),
         ("PORT", "0"),
-        ("DATABASE_URL", url.as_str()),
+        ("DATABASE_URL", url),
         ("NEXTAUTH_SECRET", USER_SECRET),
         ("SOCKET_SERVER_SECRET", SERVER_SECRET),
         ("DRAIN_SECS", "1"),

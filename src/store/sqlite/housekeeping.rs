@@ -1,4 +1,4 @@
-//! What the store does by itself while it is open.
+//! What the embedded database needs to have done while it is open.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use diesel::sql_types::Integer;
 use diesel::sqlite::SqliteConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::log::{self, retention};
-use super::{Inner, StoreError, connection};
+use super::{Sqlite, connection, index, retention};
 use crate::config::LogConfig;
+use crate::store::StoreError;
 
 /// How often the log is brought within its limits.
 const PRUNE_EVERY: Duration = Duration::from_secs(2);
@@ -18,7 +18,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(2);
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
 /// Prunes the log for as long as the store is open.
-pub async fn keep_log_within(store: Weak<Inner>, limits: LogConfig) {
+pub async fn keep_log_within(store: Weak<Sqlite>, limits: LogConfig) {
     let mut ticks = interval(PRUNE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut counted = false;
@@ -46,7 +46,7 @@ const LONG_LOG: i32 = 16_000;
 
 /// Brings commits into the database's file beside the appends, not as a part of one: that would hold up
 /// an append for the time of several.
-pub async fn checkpoint(store: Weak<Inner>) {
+pub async fn checkpoint(store: Weak<Sqlite>) {
     let mut ticks = interval(CHECKPOINT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -54,7 +54,7 @@ pub async fn checkpoint(store: Weak<Inner>) {
         let Some(inner) = store.upgrade() else { return };
         let tidying = async {
             // In steps, so that appends come between.
-            while inner.writer.run(false, log::index::extend).await? {}
+            while inner.writer.run(false, index::extend).await? {}
             checkpoint_once(&inner).await
         };
         if let Err(error) = tidying.await {
@@ -63,7 +63,7 @@ pub async fn checkpoint(store: Weak<Inner>) {
     }
 }
 
-async fn checkpoint_once(inner: &Inner) -> Result<(), StoreError> {
+async fn checkpoint_once(inner: &Sqlite) -> Result<(), StoreError> {
     let mut connection = connection::get(&inner.readers).await?;
     let pages = connection::blocking(&mut connection, |connection| run_checkpoint(connection, "PASSIVE")).await?;
     drop(connection);
@@ -86,7 +86,7 @@ fn run_checkpoint(connection: &mut SqliteConnection, mode: &str) -> diesel::Quer
 }
 
 /// In steps, so that appends come between.
-async fn prune(inner: &Inner, limits: &LogConfig, count: bool, forget: bool) -> Result<(), StoreError> {
+async fn prune(inner: &Sqlite, limits: &LogConfig, count: bool, forget: bool) -> Result<(), StoreError> {
     if count {
         let mut connection = connection::get(&inner.readers).await?;
         let counts = connection::blocking(&mut connection, retention::count).await?;

@@ -6,9 +6,10 @@ use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::{LogInfo, SessionRoom, StoredEvent, from_db, index, to_db};
+use super::index;
 use crate::domain::{LogId, PidKey, Position, RoomName};
 use crate::schema::{log_events, log_head, log_index, log_rooms, session_rooms};
+use crate::store::log::{LogInfo, SessionRoom, StoredEvent, from_db, to_db};
 
 /// What the log is, and its newest events, as of one moment.
 pub fn resume(connection: &mut SqliteConnection, limit: usize) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {

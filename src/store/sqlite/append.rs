@@ -1,13 +1,14 @@
 //! One batch, in one transaction.
 
+use chrono::{NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use diesel::upsert::excluded;
 
-use super::{Append, Committed, ItemChange, PublishName, RoomIds, Write, Written, from_db, now_ms, to_db};
-use crate::domain::{PidKey, Position, RoomName};
-use crate::schema::{log_events, log_head, log_publishes, session_rooms};
-use crate::store::queries;
+use super::rooms::RoomIds;
+use crate::domain::{Cuid, KitchenStatus, PidKey, Position, RoomName};
+use crate::schema::{log_events, log_head, log_publishes, session_rooms, tab_items};
+use crate::store::log::{Append, Committed, ItemChange, PublishName, Write, Written, from_db, now_ms, to_db};
 
 /// The one row of `log_head`.
 #[derive(Queryable, Insertable)]
@@ -106,9 +107,8 @@ impl Transaction<'_> {
     /// `None` where the change is made. In a savepoint, so that one that the application's database refuses
     /// (a trigger may) does not take the batch with it.
     fn change(&mut self, change: &ItemChange) -> Option<Written> {
-        let changed = self
-            .connection
-            .transaction(|connection| queries::set_kitchen_status(connection, &change.item, change.status));
+        let changed =
+            self.connection.transaction(|connection| set_kitchen_status(connection, &change.item, change.status));
         match changed {
             Ok(true) => None,
             Ok(false) => Some(Written::Unchanged),
@@ -214,4 +214,25 @@ impl Transaction<'_> {
             .execute(self.connection)?;
         Ok(Written::Noted)
     }
+}
+
+/// Gives an item a state; `false` where it has it already, or is gone.
+fn set_kitchen_status(connection: &mut SqliteConnection, id: &Cuid, status: KitchenStatus) -> QueryResult<bool> {
+    #[derive(AsChangeset)]
+    #[diesel(table_name = tab_items)]
+    struct Change {
+        kitchen_status: &'static str,
+        prepared_at: Option<NaiveDateTime>,
+        delivered_at: Option<NaiveDateTime>,
+    }
+    let now = Utc::now().naive_utc();
+    let change = Change {
+        kitchen_status: status.as_str(),
+        prepared_at: (status == KitchenStatus::Ready).then_some(now),
+        delivered_at: (status == KitchenStatus::Delivered).then_some(now),
+    };
+    let other = tab_items::id.eq(id.as_str()).and(tab_items::kitchen_status.ne(status.as_str()));
+    let update = diesel::update(tab_items::table.filter(other)).set(change);
+    let changed = update.execute(connection)?;
+    Ok(changed > 0)
 }

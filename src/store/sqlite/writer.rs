@@ -1,13 +1,12 @@
-//! The one thread that writes to the embedded database, and the one that brings what was written to the disk.
-//! A batch is committed in the write-ahead log without waiting for the disk, where it survives the death of
-//! the process; the disk follows at once where whoever waits asks for it, and a moment later otherwise.
+//! The one connection that writes to the embedded database, and the thread that it has where nobody else may wait
+//! for it. A batch is committed in the write-ahead log, where it survives the death of the process; the disk
+//! follows at once where whoever waits asks for it, and a moment later otherwise.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,10 +14,12 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use super::log::{append, now_ms};
-use super::{StoreError, connection};
+use super::disk::{Disk, pause};
+use super::{append, connection};
+use crate::store::StoreError;
+use crate::store::log::now_ms;
 
 /// Runs once, or again where the database was locked by another.
 type Job = Box<dyn FnMut(&mut Line) -> Progress + Send>;
@@ -36,33 +37,6 @@ pub struct Writer {
     jobs: SyncSender<Job>,
     disk: Disk,
     pace: Pace,
-}
-
-/// The number of a commit, counted by this process.
-pub type Generation = u64;
-
-/// What has reached the disk. Cheap to clone.
-#[derive(Clone)]
-pub struct Disk {
-    wal: Arc<Wal>,
-    requests: Sender<()>,
-}
-
-/// The write-ahead log's file.
-struct Wal {
-    file: File,
-    committed: AtomicU64,
-    synced: watch::Sender<Synced>,
-    /// ms since 1970 at which the sync under way began; 0 without one.
-    syncing_since: AtomicI64,
-}
-
-/// How far the disk is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Synced {
-    pub through: Generation,
-    /// Up to here the disk may have lost something.
-    pub lost_through: Generation,
 }
 
 impl Writer {
@@ -140,11 +114,6 @@ fn carry_through(mut job: Job, line: &Mutex<Line>, patience: Duration) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "nothing tells when a lock is free; and commits share a sync by waiting")]
-fn pause(duration: Duration) {
-    thread::sleep(duration);
-}
-
 /// The writing connection.
 struct Line {
     connection: SqliteConnection,
@@ -207,86 +176,6 @@ impl Pace {
     }
 }
 
-impl Disk {
-    /// What was committed is brought to the disk this far apart, so that many commits share it.
-    const PACE: Duration = Duration::from_millis(2);
-    /// A sync that takes longer is a sign of a disk that may make a commit wait as well.
-    const LATE_MS: i64 = 20;
-
-    fn watch(database: &Path) -> std::io::Result<Self> {
-        let database = database.canonicalize()?;
-        let mut path = database.clone().into_os_string();
-        path.push("-wal");
-        let file = File::open(PathBuf::from(path))?;
-        // A new file is on the disk once its folder is.
-        if let Some(folder) = database.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        let (committed, syncing_since) = (AtomicU64::new(0), AtomicI64::new(0));
-        let wal = Arc::new(Wal { file, committed, synced: watch::Sender::default(), syncing_since });
-        let (requests, waiting) = channel();
-        let followed = wal.clone();
-        // It ends with the last of the senders.
-        thread::Builder::new().name("store-disk".to_owned()).spawn(move || follow(&waiting, &followed))?;
-        Ok(Self { wal, requests })
-    }
-
-    /// Counts a commit; it will be on the disk soon.
-    pub fn committed(&self) -> Generation {
-        let generation = self.wal.committed.fetch_add(1, Ordering::AcqRel) + 1;
-        // The thread lives as long as this does.
-        self.requests.send(()).ok();
-        generation
-    }
-
-    /// Counts a commit and brings it to the disk before it returns.
-    pub fn committed_and_synced(&self) -> Generation {
-        let generation = self.wal.committed.fetch_add(1, Ordering::AcqRel) + 1;
-        self.wal.sync(generation);
-        generation
-    }
-
-    pub fn synced(&self) -> watch::Receiver<Synced> {
-        self.wal.synced.subscribe()
-    }
-
-    fn is_late(&self) -> bool {
-        let since = self.wal.syncing_since.load(Ordering::Relaxed);
-        since != 0 && now_ms() - since > Self::LATE_MS
-    }
-}
-
-fn follow(requests: &Receiver<()>, wal: &Wal) {
-    let mut last = Instant::now();
-    while requests.recv().is_ok() {
-        pause(Disk::PACE.saturating_sub(last.elapsed()));
-        while requests.try_recv().is_ok() {}
-        last = Instant::now();
-        let generation = wal.committed.load(Ordering::Acquire);
-        if wal.synced.borrow().through < generation {
-            wal.sync(generation);
-        }
-    }
-}
-
-impl Wal {
-    /// Everything that was committed before is on the disk when this returns, or is known not to be.
-    fn sync(&self, generation: Generation) {
-        self.syncing_since.store(now_ms(), Ordering::Relaxed);
-        let outcome = self.file.sync_data();
-        self.syncing_since.store(0, Ordering::Relaxed);
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "the disk does not take what was committed");
-        }
-        self.synced.send_modify(|synced| {
-            synced.through = synced.through.max(generation);
-            if outcome.is_err() {
-                synced.lost_through = synced.lost_through.max(generation);
-            }
-        });
-    }
-}
-
 /// What tells one boot of the machine from any other; on a system that does not say, every start counts as one.
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
@@ -299,8 +188,9 @@ mod tests {
 
     fn open(folder: &tempfile::TempDir) -> Writer {
         let path = folder.path().join("log.db");
-        let config = crate::config::DatabaseConfig { path: path.clone(), timeout: Duration::from_secs(1) };
-        super::super::migrations::run(&config).unwrap();
+        let target = crate::config::DatabaseTarget::Sqlite(path.clone());
+        crate::store::migrations::run(&crate::config::DatabaseConfig { target, timeout: Duration::from_secs(1) })
+            .unwrap();
         Writer::open(&path, Duration::from_secs(1)).unwrap()
     }
 
@@ -346,7 +236,7 @@ mod tests {
         let path = folder.path().join("log.db");
         drop(open(&folder));
         let mut connection = connect(&path, Duration::from_secs(1)).unwrap();
-        let head = |connection: &mut SqliteConnection| super::super::log::read::info(connection).unwrap().head;
+        let head = |connection: &mut SqliteConnection| super::super::read::info(connection).unwrap().head;
         connection.batch_execute("UPDATE log_head SET head = 7").unwrap();
         drop(Writer::open(&path, Duration::from_secs(1)).unwrap());
         assert_eq!(head(&mut connection), 7, "another process of the same boot");

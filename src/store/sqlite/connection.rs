@@ -12,7 +12,7 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::StoreError;
+use crate::store::StoreError;
 
 pub type Connection = SyncConnectionWrapper<SqliteConnection>;
 pub type Pool = ConnectionPool<Connection>;

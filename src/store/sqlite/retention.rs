@@ -5,9 +5,11 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::{RoomIds, index, now_ms};
+use super::index;
+use super::rooms::RoomIds;
 use crate::config::LogConfig;
 use crate::schema::{log_events, log_index, log_publishes, log_rooms, session_rooms};
+use crate::store::log::now_ms;
 
 /// Rows that go in one transaction.
 const STEP: i64 = 1_000;
@@ -87,12 +89,15 @@ fn prune_counted(connection: &mut SqliteConnection, max_events: u64, rooms: &mut
     // A tenth more may stay, so that a busy room is not pruned for each event.
     let mut more = false;
     for room_id in rooms.longer_than(max_events + max_events / 10) {
-        let count = connection.immediate_transaction(|connection| {
+        let (left, gone) = connection.immediate_transaction(|connection| {
             let own = log_index::room_id.eq(room_id);
             let count: i64 = log_index::table.filter(own).count().get_result(connection)?;
-            let surplus = count - i64::try_from(max_events).unwrap_or(i64::MAX);
+            // Those that the index does not have yet count as well, but cannot be let go yet.
+            let not_yet = log_events::id.gt(index::indexed(connection)?).and(log_events::room_id.eq(room_id));
+            let total = count + log_events::table.filter(not_yet).count().get_result::<i64>(connection)?;
+            let surplus = (total - i64::try_from(max_events).unwrap_or(i64::MAX)).min(count);
             if surplus <= 0 {
-                return Ok(count);
+                return Ok((total, 0));
             }
             let oldest: Option<i64> = log_index::table
                 .filter(own)
@@ -102,17 +107,17 @@ fn prune_counted(connection: &mut SqliteConnection, max_events: u64, rooms: &mut
                 .select(log_index::position)
                 .first(connection)
                 .optional()?;
-            let Some(oldest) = oldest else { return Ok(count) };
+            let Some(oldest) = oldest else { return Ok((total, 0)) };
             note_pruned(connection, room_id, oldest)?;
             let gone = own.and(log_index::position.le(oldest));
             let events = log_index::table.filter(gone).select(log_index::event_id);
             diesel::delete(log_events::table.filter(log_events::id.eq_any(events))).execute(connection)?;
             let gone = diesel::delete(log_index::table.filter(gone)).execute(connection)?;
-            QueryResult::Ok(count - i64::try_from(gone).unwrap_or_default())
+            QueryResult::Ok((total - i64::try_from(gone).unwrap_or_default(), gone))
         })?;
-        let count = u64::try_from(count).unwrap_or_default();
-        rooms.set_count(room_id, count);
-        more |= count > max_events + max_events / 10;
+        let left = u64::try_from(left).unwrap_or_default();
+        rooms.set_count(room_id, left);
+        more |= gone > 0 && left > max_events + max_events / 10;
     }
     Ok(more)
 }

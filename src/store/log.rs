@@ -1,18 +1,13 @@
 //! The log behind the rooms: writing it in batches, reading it on from a position, and
-//! pruning what is too old. What a batch means stands here; how SQLite does it beside it.
-
-pub(super) mod append;
-pub(super) mod index;
-pub(super) mod read;
-pub(super) mod retention;
-mod rooms;
+//! pruning what is too old. What a batch means stands here; how a database does it, in `sqlite/` and `postgres/`.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use tokio::sync::watch;
+
+use super::{Store, StoreError};
 use crate::domain::{Cuid, Event, KitchenStatus, LogId, PidKey, Position, RoomName};
-
-pub use super::writer::{Generation, Synced};
-pub(super) use rooms::RoomIds;
 
 /// What the log is, as it was found at the start.
 #[derive(Clone)]
@@ -116,6 +111,25 @@ pub struct Committed {
     pub generation: Generation,
 }
 
+/// The number of a commit, counted by this process.
+pub type Generation = u64;
+
+/// How far the disk is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Synced {
+    pub through: Generation,
+    /// Up to here the disk may have lost something.
+    pub lost_through: Generation,
+}
+
+/// What is heard of other processes on the same database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    pub head: Position,
+    /// Whether anything would be heard now.
+    pub listening: bool,
+}
+
 /// An event as it was stored.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
@@ -139,14 +153,97 @@ pub struct SessionRoom {
 }
 
 /// Positions are counted in 63 bits by the database.
-fn to_db(position: Position) -> i64 {
+pub(super) fn to_db(position: Position) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }
 
-fn from_db(position: i64) -> Position {
+pub(super) fn from_db(position: i64) -> Position {
     Position::try_from(position).unwrap_or_default()
 }
 
 pub(super) fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
+}
+
+impl Store {
+    /// What the log is, and its newest events: where a service that starts goes on.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn resume_log(&self, newest: usize) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
+        self.ask(self.inner.backend.resume(newest)).await
+    }
+
+    /// Writes a batch to the log: all of it, or nothing. It survives the death of the process from here on, and
+    /// the loss of power from [`Store::synced`] on. Has no deadline: what becomes of the
+    /// batch is known when this returns. The database gives up waiting for a lock by itself. `landed` is
+    /// set as soon as it is known, before whoever waits has its turn.
+    ///
+    /// # Errors
+    /// [`StoreError`] where nothing was written.
+    pub async fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Result<Committed, StoreError> {
+        self.inner.backend.commit(writes, landed).await
+    }
+
+    /// How far what was committed has come to the disk.
+    pub fn synced(&self) -> watch::Receiver<Synced> {
+        self.inner.backend.synced()
+    }
+
+    /// What other processes are heard to have written: the newest position. `None` where the database tells
+    /// nobody, and has to be asked.
+    pub fn news(&self) -> Option<watch::Receiver<News>> {
+        self.inner.backend.news()
+    }
+
+    /// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in
+    /// order. `None` where some of them are gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn read_events(
+        &self,
+        starts: Vec<(RoomName, Position)>,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Option<Vec<StoredEvent>>, StoreError> {
+        self.ask(self.inner.backend.events(starts, up_to, limit)).await
+    }
+
+    /// The position of the newest event in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn log_head(&self) -> Result<Position, StoreError> {
+        self.ask(self.inner.backend.head()).await
+    }
+
+    /// Events between two positions, of all rooms: what another process has written. A page of them, with the
+    /// position up to which it has them all.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn read_between(
+        &self,
+        after: Position,
+        up_to: Position,
+    ) -> Result<(Vec<StoredEvent>, Position), StoreError> {
+        self.ask(self.inner.backend.events_between(after, up_to, Self::PAGE)).await
+    }
+
+    /// The rooms that a session was in when it was last here.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn session_rooms(&self, session: PidKey) -> Result<Vec<SessionRoom>, StoreError> {
+        Ok(self.inner.session_rooms.find(session).await?.unwrap_or_default())
+    }
+
+    /// Up to where a room's events may be gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn pruned_through(&self, room: &RoomName) -> Result<Position, StoreError> {
+        Ok(self.inner.pruned_through.find(room.clone()).await?.unwrap_or_default())
+    }
 }

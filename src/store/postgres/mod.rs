@@ -1,0 +1,214 @@
+//! The application's PostgreSQL. Its own tables stay as they are; the service's are in the schema `realtime`,
+//! which every transaction's search path begins with. How the log is written there: docs/decisions/0009-log-on-postgresql.md.
+
+mod append;
+mod batch;
+#[path = "../changes.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same queries, checked by diesel for either database")]
+mod changes;
+mod connection;
+mod housekeeping;
+mod items;
+mod leases;
+mod listen;
+#[path = "../lookups.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same queries, checked by diesel for either database")]
+mod lookups;
+pub mod migrations;
+mod read;
+mod retention;
+mod tls;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::StoreError;
+use super::backend::{Answer, Backend, Found};
+use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
+use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
+use crate::config::{LogConfig, PostgresConfig};
+use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use append::Appender;
+use connection::{Connection, Pool, Rules};
+
+pub struct Postgres {
+    pool: Pool,
+    rules: Rules,
+    appender: Arc<Appender>,
+    /// A commit is on the disk when it is answered: this never changes.
+    synced: watch::Sender<Synced>,
+    news: watch::Receiver<News>,
+    /// Where appends run, whoever asks for them.
+    handle: Handle,
+}
+
+impl Postgres {
+    /// Opens the pools, and one connection to see that it can be done. What is to be done while the database is
+    /// open runs on the current runtime.
+    pub async fn open(urls: &PostgresConfig, deadline: Duration, limits: &LogConfig) -> Result<Arc<Self>, StoreError> {
+        let PostgresConfig { pooled, direct } = urls;
+        let wait = pooled.pool_timeout.map_or(deadline, |wait| wait.min(deadline));
+        let pool = connection::pool(pooled, pooled.connections, wait).await?;
+        let rules = Rules::new(&pooled.schema, deadline);
+        connection::in_transaction(&pool, &rules.reading, deadline, |connection| lookups::ping(connection).boxed())
+            .await?;
+        // The first event must not have to wait for a connection.
+        let appends = connection::pool(pooled, 1, wait).await?;
+        drop(connection::get(&appends).await?);
+        let (heard, news) = watch::channel(News::default());
+        let origin = format!("{:016x}", rand::random::<u64>());
+        // A pooler passes no notifications on.
+        if !direct.pooler {
+            tokio::spawn(listen::listen(direct.clone(), origin.clone(), heard));
+        }
+        let database = Arc::new(Self {
+            appender: Arc::new(Appender::new(appends, rules.clone(), origin)),
+            pool,
+            rules,
+            synced: watch::Sender::new(Synced { through: Appender::GENERATION, lost_through: 0 }),
+            news,
+            handle: Handle::current(),
+        });
+        tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&database), limits.clone()));
+        Ok(database)
+    }
+
+    fn read<T, Q>(&self, query: Q) -> Answer<T>
+    where
+        T: Send + 'static,
+        Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    {
+        self.run(&self.rules.reading, query)
+    }
+
+    fn write<T, Q>(&self, query: Q) -> Answer<T>
+    where
+        T: Send + 'static,
+        Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    {
+        self.run(&self.rules.writing, query)
+    }
+
+    fn run<T, Q>(&self, begin: &Arc<str>, query: Q) -> Answer<T>
+    where
+        T: Send + 'static,
+        Q: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    {
+        let (pool, begin, deadline) = (self.pool.clone(), begin.clone(), self.rules.deadline);
+        async move { connection::in_transaction(&pool, &begin, deadline, query).await }.boxed()
+    }
+}
+
+impl Backend for Postgres {
+    fn users(&self, ids: Vec<UserId>) -> Found<UserId, UserFacts> {
+        self.read(|connection| lookups::users(connection, ids).boxed())
+    }
+
+    fn tabs(&self, ids: Vec<Cuid>) -> Found<Cuid, TabFacts> {
+        self.read(|connection| lookups::tabs(connection, ids).boxed())
+    }
+
+    fn tables(&self, ids: Vec<Cuid>) -> Found<Cuid, TableFacts> {
+        self.read(|connection| lookups::tables(connection, ids).boxed())
+    }
+
+    fn open_orders(&self, venues: Vec<Cuid>) -> Found<Cuid, Arc<Vec<OrderRow>>> {
+        self.read(|connection| lookups::open_orders(connection, venues).boxed())
+    }
+
+    fn revoked(&self, ids: Vec<RevocationId>) -> Found<RevocationId, RevocationId> {
+        self.read(|connection| lookups::revoked(connection, ids).boxed())
+    }
+
+    fn session_rooms(&self, sessions: Vec<PidKey>) -> Found<PidKey, Vec<SessionRoom>> {
+        self.read(|connection| read::session_rooms(connection, sessions).boxed())
+    }
+
+    fn pruned_through(&self, rooms: Vec<RoomName>) -> Found<RoomName, Position> {
+        self.read(|connection| read::pruned_through(connection, rooms).boxed())
+    }
+
+    fn item(&self, id: Cuid) -> Answer<Option<StoredItem>> {
+        self.read(|connection| lookups::item(connection, id).boxed())
+    }
+
+    fn open_tabs(&self, venue: Cuid) -> Answer<Vec<TabRow>> {
+        self.read(|connection| lookups::open_tabs(connection, venue).boxed())
+    }
+
+    fn tab_sheet(&self, id: Cuid) -> Answer<Option<TabSheet>> {
+        self.read(|connection| lookups::tab_sheet(connection, id).boxed())
+    }
+
+    fn ping(&self) -> Answer<()> {
+        self.read(|connection| lookups::ping(connection).boxed())
+    }
+
+    fn read_notification(&self, user: UserId, id: UserId) -> Answer<bool> {
+        self.write(|connection| changes::read_notification(connection, user, id).boxed())
+    }
+
+    fn revoke(&self, id: RevocationId, reason: Option<String>) -> Answer<bool> {
+        self.write(|connection| changes::revoke(connection, id, reason).boxed())
+    }
+
+    /// The demo has a database of its own, which is SQLite.
+    fn add_items(&self, _: Cuid, _: Vec<NewItem>) -> Answer<(i32, i32, i32)> {
+        async { Err(StoreError::Query("the application puts its items on its tabs itself".to_owned())) }.boxed()
+    }
+
+    fn take_lease(&self, name: String, holder: String, for_how_long: Duration) -> Answer<bool> {
+        self.write(move |connection| leases::take(connection, name, holder, for_how_long).boxed())
+    }
+
+    fn release_lease(&self, name: String, holder: String) -> Answer<()> {
+        self.write(|connection| leases::release(connection, name, holder).boxed())
+    }
+
+    fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)> {
+        self.read(move |connection| read::resume(connection, newest).boxed())
+    }
+
+    fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed> {
+        let appender = self.appender.clone();
+        let committing = self.handle.spawn(async move {
+            let committed = appender.commit(&writes).await;
+            if committed.is_ok() {
+                landed.store(true, Ordering::Release);
+            }
+            committed
+        });
+        async move { committing.await.unwrap_or_else(|error| Err(StoreError::Connection(error.to_string()))) }.boxed()
+    }
+
+    fn synced(&self) -> watch::Receiver<Synced> {
+        self.synced.subscribe()
+    }
+
+    fn news(&self) -> Option<watch::Receiver<News>> {
+        Some(self.news.clone())
+    }
+
+    fn head(&self) -> Answer<Position> {
+        self.read(|connection| read::head(connection).boxed())
+    }
+
+    fn events(
+        &self,
+        starts: Vec<(RoomName, Position)>,
+        up_to: Position,
+        limit: usize,
+    ) -> Answer<Option<Vec<StoredEvent>>> {
+        self.read(move |connection| read::events(connection, starts, up_to, limit).boxed())
+    }
+
+    fn events_between(&self, after: Position, up_to: Position, limit: usize) -> Answer<(Vec<StoredEvent>, Position)> {
+        self.read(move |connection| read::events_between(connection, after, up_to, limit).boxed())
+    }
+}

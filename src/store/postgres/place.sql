@@ -1,0 +1,36 @@
+-- $1 places, $2 now, $3 this instance; then columns of rows, whose `step` counts from where the log stands; $22 the
+-- newest position that this instance knows of: a copy that took the server's place may lack it, and it is not given out again.
+WITH taken AS (
+  UPDATE realtime.log_head SET head = greatest(head, $22) + $1 WHERE $1 > 0 RETURNING head - $1 AS before
+), base AS (
+  SELECT before FROM taken
+  UNION ALL
+  -- A batch without places waits for nobody.
+  SELECT greatest(head, $22) FROM realtime.log_head WHERE $1 = 0
+), events AS (
+  INSERT INTO realtime.log_events (room_id, position, event, payload, stored_at, held_as)
+  SELECT new.room_id, base.before + new.step, new.event, new.payload, $2, new.held_as
+  FROM base, unnest($4, $5, $6, $7, $23) AS new (room_id, step, event, payload, held_as)
+), publishes AS (
+  INSERT INTO realtime.log_publishes (publisher, publish_id, digest, position, kept, stored_at)
+  SELECT new.publisher, new.publish_id, new.digest, base.before + new.step, new.kept, $2
+  FROM base, unnest($8, $9, $10, $11, $12) AS new (publisher, publish_id, digest, step, kept)
+), entered AS (
+  INSERT INTO realtime.session_rooms (session, room, entered_at, since, seen_at)
+  SELECT new.session, new.room, base.before + new.step, base.before + new.step, $2
+  FROM base, unnest($13, $14, $15) AS new (session, room, step)
+  ON CONFLICT DO NOTHING
+), entered_anew AS (
+  INSERT INTO realtime.session_rooms (session, room, entered_at, since, seen_at)
+  SELECT new.session, new.room, base.before + new.step, coalesce(new.since, base.before + new.step), $2
+  FROM base, unnest($16, $17, $18, $19) AS new (session, room, step, since)
+  ON CONFLICT (session, room) DO UPDATE
+  SET entered_at = excluded.entered_at, since = excluded.since, seen_at = excluded.seen_at
+), gone AS (
+  DELETE FROM realtime.session_rooms AS old
+  USING base, unnest($20, $21) AS away (session, room)
+  WHERE old.session = away.session AND old.room = away.room AND base.before >= 0
+)
+SELECT base.before, pg_current_xact_id_if_assigned()::text AS transaction,
+  CASE WHEN $1 > 0 THEN pg_notify('expeditor', (base.before + $1)::text || ' ' || $3)::text END AS notified
+FROM base

@@ -1,0 +1,216 @@
+//! How PostgreSQL is reached: encrypted, through a pooler, over a network that stops, and when an answer is lost.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use expeditor::store::migrations;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::json;
+
+use crate::postgres::two_instances_agree;
+use crate::support::instance::config;
+use crate::support::people::{BISTRO, CHEF, LINE_COOK};
+use crate::support::pgbouncer::PgBouncer;
+use crate::support::postgres::Postgres;
+use crate::support::proxy::Proxy;
+use crate::support::stock::{Backend, connect, has_each_once};
+use crate::support::{Driver, Instance, eventually, token};
+
+fn kitchen() -> String {
+    format!("kitchen:{BISTRO}")
+}
+
+/// Every event in the log, by its number, in order.
+fn logged(server: &Postgres) -> Vec<u64> {
+    let query = "SELECT string_agg(payload::json ->> 'n', ',' ORDER BY position) FROM realtime.log_events";
+    let numbers = server.psql("shop", query).unwrap();
+    numbers.split(',').filter(|number| !number.is_empty()).map(|number| number.parse().unwrap()).collect()
+}
+
+/// An authority's certificate, and a server's by it, for `localhost`, with its key.
+fn certificates() -> (String, String, String) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own_key = KeyPair::generate().unwrap();
+    let certificate = authority.self_signed(&own_key).unwrap().pem();
+    let issuer = Issuer::new(authority, own_key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (certificate, server.pem(), key.serialize_pem())
+}
+
+#[test]
+fn an_encrypted_server_is_verified_as_far_as_the_url_says() {
+    let folder = tempfile::tempdir().unwrap();
+    Postgres::own(folder.path());
+    let ((authority, certificate, key), (stranger, ..)) = (certificates(), certificates());
+    let write = |name: &str, text: &str| -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (authority, stranger) = (write("ca.pem", &authority), write("other.pem", &stranger));
+    let (certificate, key) = (write("server.pem", &certificate), write("server.key", &key));
+    Postgres::own(&key);
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&key, owner_only).unwrap();
+    let files = [format!("ssl_cert_file={}", certificate.display()), format!("ssl_key_file={}", key.display())];
+    let access = "hostnossl all app all reject\nhostssl all app all scram-sha-256";
+    let server = Postgres::with(&["ssl=on", &files[0], &files[1]], access);
+    server.application("shop");
+    let role = "CREATE ROLE app LOGIN SUPERUSER PASSWORD 'p@ss/w:rd 100%'";
+    server.psql("shop", role).unwrap();
+    let url = |host: &str, query: &str| {
+        format!("postgresql://app:p%40ss%2Fw%3Ard%20100%25@{host}:{}/shop?{query}", server.port)
+    };
+    let (ca, other) = (authority.display(), stranger.display());
+    let reach = |host: &str, query: &str| migrations::run(&config(&url(host, query), &[]).database).map(drop);
+    let full = format!("sslmode=verify-full&sslrootcert={ca}");
+    let good = [
+        ("127.0.0.1", String::new()),
+        ("127.0.0.1", "sslmode=require".to_owned()),
+        ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={ca}")),
+        ("localhost", full.clone()),
+        ("localhost", format!("sslaccept=strict&sslcert={ca}")),
+    ];
+    for (host, query) in good {
+        reach(host, &query).unwrap_or_else(|error| panic!("{host} {query}: {error}"));
+    }
+    let bad = [
+        ("127.0.0.1", "sslmode=disable".to_owned()),
+        ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={other}")),
+        ("127.0.0.1", full.clone()),
+        ("localhost", format!("sslmode=verify-full&sslrootcert={other}")),
+        ("localhost", "sslmode=verify-full".to_owned()),
+        ("localhost", "sslmode=verify-full&sslrootcert=/nowhere.pem".to_owned()),
+    ];
+    for (host, query) in bad {
+        let error = reach(host, &query).expect_err(&query).to_string();
+        assert!(!error.contains("p@ss") && !error.contains('\n'), "{error}");
+    }
+    let instance = Instance::on(&url("localhost", &full), &[]);
+    assert_eq!(Backend::new(&instance.url()).publish(&kitchen(), 0)["durable"], true);
+    let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'app'";
+    assert_eq!(server.psql("shop", encrypted), Ok("t".to_owned()));
+}
+
+#[test]
+fn behind_a_transaction_pooler_nothing_outlives_its_transaction() {
+    let server = Postgres::start();
+    server.application("shop");
+    let pooler = PgBouncer::start(&server);
+    two_instances_agree(&pooler.url(), &[]);
+    // Whoever else uses the pooler's connections finds nothing of ours on them.
+    let left =
+        "SELECT count(*) FROM pg_prepared_statements UNION ALL SELECT current_setting('statement_timeout')::bigint
+        UNION ALL SELECT count(*) FROM pg_listening_channels()";
+    for _ in 0..6 {
+        assert_eq!(pooler_sql(&pooler, left), "0\n0\n0");
+        assert!(!pooler_sql(&pooler, "SHOW search_path").contains("realtime"));
+    }
+    // Notifications go past it, if there is a way.
+    let direct = server.url("shop");
+    let variables = [("DIRECT_URL", direct.as_str())];
+    let (one, other, driver) =
+        (Instance::on(&pooler.url(), &variables), Instance::on(&pooler.url(), &variables), Driver::node());
+    let listening = "SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN expeditor'";
+    eventually("both listen", || (server.psql("shop", listening).unwrap() == "2").then_some(()));
+    connect(&driver, &other.url(), "cook", &token(LINE_COOK), &["websocket"]);
+    driver.ask_ok("cook", "kitchen:join", &json!({ "venueId": BISTRO }));
+    let backend = Backend::new(&one.url());
+    (0..20).for_each(|n| drop(backend.publish(&kitchen(), n)));
+    has_each_once(&driver, "cook", 20);
+    driver.call("disconnect", json!({ "client": "cook" }));
+}
+
+fn pooler_sql(pooler: &PgBouncer, sql: &str) -> String {
+    let url = format!("postgresql://postgres@127.0.0.1:{}/shop", pooler.port);
+    let output = std::process::Command::new("psql").args(["-qAt", "-d", &url, "-c", sql]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_written_once() {
+    let server = Postgres::start();
+    let url = server.application("shop");
+    let (instance, driver) = (Instance::on(&url, &[("DATABASE_TIMEOUT", "1000")]), Driver::node());
+    let backend = Backend::new(&instance.url());
+    connect(&driver, &instance.url(), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    assert_eq!(backend.publish(&kitchen(), 0)["durable"], true);
+    // Commits are made, and wait for a copy that nobody makes before they are answered.
+    let waits = |name: &str| {
+        for sql in
+            [format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'"), "SELECT pg_reload_conf()".to_owned()]
+        {
+            server.psql("postgres", &format!("SET synchronous_commit = local; {sql}")).unwrap();
+        }
+    };
+    waits("nobody");
+    eventually("commits wait", || {
+        (server.psql("shop", "SHOW synchronous_standby_names").unwrap() == "nobody").then_some(())
+    });
+    assert_eq!(backend.publish(&kitchen(), 1)["durable"], false);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    eventually("its commit waits", || (server.psql("shop", waiting).unwrap() == "1").then_some(()));
+    // Past the time after which the connection is given up.
+    let began = Instant::now();
+    let mut n = 2;
+    while began.elapsed() < Duration::from_secs(2) {
+        assert_eq!(backend.publish(&kitchen(), n)["durable"], false);
+        n += 1;
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    waits("");
+    eventually("durable again", || (backend.insist(&kitchen(), n)["durable"] == true).then_some(()));
+    has_each_once(&driver, "chef", n + 1);
+    assert_eq!(logged(&server), (0..=n).collect::<Vec<_>>());
+    driver.call("disconnect", json!({ "client": "chef" }));
+}
+
+#[test]
+fn a_network_that_stops_holds_nobody_up_and_leaves_no_connection_half_used() {
+    let server = Postgres::start();
+    let url = server.application("shop");
+    let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], server.port)));
+    let through = proxy.url().replace("http://", "postgresql://postgres@") + "/shop?sslmode=disable";
+    migrations::run(&config(&url, &[]).database).unwrap();
+    let (instance, driver) = (Instance::on(&through, &[("DATABASE_TIMEOUT", "1000")]), Driver::node());
+    let backend = Backend::new(&instance.url());
+    connect(&driver, &instance.url(), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    let mut n = 0;
+    for round in 0..3 {
+        (n..n + 20).for_each(|n| assert_eq!(backend.publish(&kitchen(), n)["durable"], true, "round {round}"));
+        n += 20;
+        proxy.cut(true);
+        let began = Instant::now();
+        let mut slowest = Duration::ZERO;
+        while began.elapsed() < Duration::from_millis(2_500) {
+            let asked = Instant::now();
+            assert_eq!(backend.publish(&kitchen(), n)["durable"], false);
+            slowest = slowest.max(asked.elapsed());
+            n += 1;
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+        assert_eq!(instance.get("/health/ready", &[]).0, 503);
+        let asked = Instant::now();
+        assert_eq!(
+            driver.ask("chef", "tab:join", &json!({ "tabId": "ctabbistro0000000000000002" }))["error"]["code"],
+            "UNAVAILABLE"
+        );
+        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+        proxy.cut(false);
+        eventually("durable again", || {
+            n += 1;
+            (backend.insist(&kitchen(), n - 1)["durable"] == true).then_some(())
+        });
+        eventually("ready again", || (instance.get("/health/ready", &[]).0 == 200).then_some(()));
+    }
+    has_each_once(&driver, "chef", n);
+    assert_eq!(logged(&server), (0..n).collect::<Vec<_>>());
+    driver.call("disconnect", json!({ "client": "chef" }));
+}
