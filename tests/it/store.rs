@@ -36,7 +36,7 @@ fn room(n: usize) -> RoomName {
 
 fn append(rooms: &[RoomName], n: usize) -> Append {
     let event = Event::of("e", &json!({ "n": n }));
-    Append { rooms: rooms.into(), event, kept: true, name: None, change: None }
+    Append::kept(rooms.into(), event)
 }
 
 fn commit(store: &Store, writes: Vec<Write>) -> Committed {

@@ -26,7 +26,7 @@ fn room(n: usize) -> RoomName {
 
 fn append(rooms: &[RoomName], n: usize) -> Append {
     let event = Event::of("e", &json!({ "n": n }));
-    Append { rooms: rooms.into(), event, kept: true, name: None, change: None }
+    Append { rooms: rooms.into(), event, kept: true, name: None, change: None, held_as: None }
 }
 
 fn named(id: &str, digest: u8) -> PublishName {

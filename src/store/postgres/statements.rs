@@ -102,7 +102,8 @@ pub async fn place(connection: &mut Connection, rows: &Rows, origin: &str, newes
         .bind::<Array<Nullable<BigInt>>, _>(&entered_anew.since)
         .bind::<Array<Text>, _>(&left.0)
         .bind::<Array<Text>, _>(&left.1)
-        .bind::<BigInt, _>(newest);
+        .bind::<BigInt, _>(newest)
+        .bind::<Array<Nullable<Text>>, _>(&events.held_as);
     Ok(query.get_result(connection).await?)
 }
 
