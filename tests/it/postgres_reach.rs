@@ -151,7 +151,7 @@ fn a_commit_whose_answer_is_lost_is_written_once() {
     });
     assert_eq!(backend.publish(&kitchen(), 1)["durable"], false);
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    eventually("its commit waits", || (server.psql("shop", waiting).unwrap() == "1").then_some(()));
+    eventually("its commit waits", || (server.psql("shop", waiting).unwrap() != "0").then_some(()));
     // Past the time after which the connection is given up.
     let began = Instant::now();
     let mut n = 2;
