@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help run test lint web clients client-library chromium promtool network postgres bench bench-curves bench-artillery bench-pieces bench-peers redis schema screenshot
+.PHONY: help run test lint web clients client-library chromium promtool network postgres bench bench-curves bench-artillery bench-pieces bench-peers redis schema screenshot fuzz
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -98,6 +98,16 @@ bench/artillery/node_modules/.stamp: export ARTILLERY_DISABLE_TELEMETRY = true
 bench/%/node_modules/.stamp: bench/%/package-lock.json
 	cd bench/$* && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
+
+# One of the targets in fuzz/fuzz_targets. What it finds is kept in fuzz/artifacts, what it has learnt in fuzz/corpus.
+TARGET ?= packet
+SECONDS ?= 600
+
+fuzz: ## Fuzzes a parser of outside input: make fuzz TARGET=packet SECONDS=600
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	mkdir -p fuzz/corpus/$(TARGET)
+	cd fuzz && cargo +nightly fuzz run $(TARGET) corpus/$(TARGET) seeds/$(TARGET) -- \
+		-max_total_time=$(SECONDS) -max_len=4096 -timeout=5 -rss_limit_mb=1024
 
 redis:
 	@command -v redis-server >/dev/null || { echo "installing Redis"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq redis-server; }

@@ -2,7 +2,7 @@
 //! tests go through the same [`App::build`].
 
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,25 +12,28 @@ use actix_cors::Cors;
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_rt::net::TcpStream;
-use actix_service::{ServiceFactory, fn_service, map_config};
+use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::web;
 use anyhow::{Context, anyhow};
+use ipnet::IpNet;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::Notify;
 
-use crate::access::{AdminAccess, Pids, Policy, RateLimit, Tokens};
+use crate::access::quota::one_client;
+use crate::access::{AdminAccess, Exhausted, Pids, Policy, Quota, RateLimit, Tokens};
 use crate::actors::cluster_bridge::Cluster;
 use crate::actors::insight::Census;
 use crate::actors::messages::AudienceStarted;
 use crate::actors::sequencer::LogView;
 use crate::actors::session::Sampler;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
-use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
+use crate::actors::{Audience, AuditTrail, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
 use crate::bus::relay::Seal;
-use crate::config::{Config, DatabaseConfig};
+use crate::config::{Config, DatabaseConfig, LimitsConfig};
 use crate::http::{self, HttpState, demo::Demo};
 use crate::shutdown;
+use crate::socket::guarded::{GuardedStream, HeadDeadline, Patience};
 use crate::socket::worker::Worker;
 use crate::socket::{SocketServer, handover};
 use crate::store::log::{LogInfo, StoredEvent};
@@ -81,6 +84,8 @@ impl Inside {
 struct House {
     services: Arc<SessionServices>,
     socket: Arc<SocketServer>,
+    /// TCP connections, by address.
+    connections: Arc<Quota<IpAddr>>,
     tokens: Arc<Tokens>,
     admin: Arc<AdminAccess>,
 }
@@ -172,10 +177,11 @@ impl App {
                 tokens: house.tokens.clone(),
                 draining: draining.clone(),
                 max_payload: config.socket.max_payload,
+                request_patience: config.limits.request_timeout,
                 admin: house.admin.clone(),
                 stop: stop.clone(),
             };
-            serve_worker(&config, state, &house.socket, demo)
+            serve_worker(&config, state, house, demo)
         };
         let server = actix_server::Server::build()
             .workers(workers)
@@ -216,18 +222,22 @@ impl House {
             policy: policy.clone(),
             store: store.clone(),
             rate_limit: RateLimit::new(&config.limits),
-            metrics,
+            sessions: Quota::new(usize::MAX, config.limits.max_sessions_per_user),
+            metrics: metrics.clone(),
             directory: directory.clone(),
             census,
             cluster: cluster.map(Arc::new),
             max_rooms: config.limits.max_rooms_per_session,
             publish_ids: PublishIds::default(),
+            audit: AuditTrail::start(store.clone(), metrics.clone()),
         });
-        let admin = Arc::new(AdminAccess::new(&config.admin));
+        let admin = Arc::new(AdminAccess::new(&config.admin, &config.limits));
         let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone(), admin.clone());
         keep_up(services.clone(), admin.clone());
         Cluster::start(&services);
-        Self { services, socket: Arc::new(socket), tokens, admin }
+        let LimitsConfig { max_connections, max_connections_per_address, .. } = config.limits;
+        let connections = Quota::new(max_connections, max_connections_per_address);
+        Self { services, socket: Arc::new(socket), connections, tokens, admin }
     }
 
     /// Starts what each worker thread has of its own.
@@ -258,15 +268,19 @@ fn keep_up(services: Arc<SessionServices>, admin: Arc<AdminAccess>) {
 fn serve_worker(
     config: &Config,
     state: HttpState,
-    socket: &Arc<SocketServer>,
+    house: &House,
     demo: Option<Demo>,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<> {
     let (state, demo) = (web::Data::new(state), demo.map(web::Data::new));
+    let socket = house.socket.clone();
     let polling = web::Data::from(socket.clone());
     let app = actix_web::App::new()
         .wrap(cors(&config.server.allowed_origins))
+        .wrap_fn(|request, next| {
+            request.conn_data::<HeadDeadline>().into_iter().for_each(HeadDeadline::met);
+            next.call(request)
+        })
         .configure(move |routes| http::configure(routes, state, polling, demo));
-    let socket = socket.clone();
     let upgrade = fn_service(move |(request, framed)| {
         let socket = socket.clone();
         async move {
@@ -274,11 +288,45 @@ fn serve_worker(
             Ok::<_, actix_http::Error>(())
         }
     });
-    HttpService::build()
-        .on_connect_ext(|stream: &TcpStream, _| send_at_once(stream))
+    let patience = Patience::from(&config.limits);
+    let http = HttpService::build()
+        .keep_alive(patience.keep_alive())
+        // Each connection has deadlines of its own, for every request and not the first alone.
+        .client_request_timeout(Duration::ZERO)
+        .on_connect_ext(|stream: &GuardedStream, extensions| {
+            extensions.insert(stream.head_deadline());
+        })
         .upgrade(upgrade)
-        .h1(map_config(app, |()| AppConfig::default()))
-        .tcp()
+        .h1(map_config(app, |()| AppConfig::default()));
+    let (connections, proxies) = (house.connections.clone(), config.server.trusted_proxies.clone());
+    let metrics = house.services.metrics.clone();
+    fn_service(move |stream: TcpStream| {
+        let admitted = admit(stream, &connections, &proxies, patience, &metrics);
+        std::future::ready(admitted)
+    })
+    .and_then(http)
+}
+
+/// Takes a connection in, or closes it at once: its client comes back later.
+fn admit(
+    stream: TcpStream,
+    connections: &Arc<Quota<IpAddr>>,
+    proxies: &[IpNet],
+    patience: Patience,
+    metrics: &Arc<Metrics>,
+) -> Result<(GuardedStream, Option<SocketAddr>), DispatchError> {
+    send_at_once(&stream);
+    let peer = stream.peer_addr().ok();
+    // A proxy's connections are many clients'; each of those is counted by its session.
+    let client = peer.map(|peer| peer.ip()).filter(|peer| !proxies.iter().any(|network| network.contains(peer)));
+    let place = connections.take(client.map(one_client)).map_err(|met| {
+        metrics.limited(match met {
+            Exhausted::InAll => "connections",
+            Exhausted::ForOne => "connections_per_address",
+        });
+        DispatchError::Io(std::io::Error::other(met))
+    })?;
+    Ok((GuardedStream::new(stream, place, patience, metrics.clone()), peer))
 }
 
 /// Without this the kernel holds a small frame back until the one before it is acknowledged,

@@ -5,18 +5,22 @@
 //! (libraries that infer types turn `123` into a number), the error line names
 //! three things, and tests pass values without touching the process.
 
+mod audit;
 mod auth;
 mod database;
 pub mod keys;
+mod limits;
 mod redis;
 mod variables;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use audit::AuditConfig;
 pub use auth::AuthConfig;
 pub use database::{DatabaseConfig, DatabaseTarget, PostgresConfig, PostgresUrl, TlsMode};
 use ipnet::IpNet;
+pub use limits::LimitsConfig;
 pub use redis::RedisConfig;
 use secrecy::SecretString;
 use variables::{Variables, parse_network, parse_origin};
@@ -40,6 +44,8 @@ pub struct Config {
 pub struct AdminConfig {
     /// Opens `/admin`; without it nothing here does.
     pub token: Option<SecretString>,
+    /// Opens it as well while the token is being changed.
+    pub previous_token: Option<SecretString>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,13 +78,7 @@ pub struct SocketConfig {
 pub struct LogConfig {
     pub max_events: u64,
     pub max_age: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct LimitsConfig {
-    pub rate_points: u32,
-    pub rate_period: Duration,
-    pub max_rooms_per_session: usize,
+    pub audit: AuditConfig,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,15 +182,15 @@ impl AdminConfig {
     const MIN_TOKEN_BYTES: usize = 16;
 
     fn read(env: &Variables<'_>, production: bool) -> Result<Self, ConfigError> {
-        let token = env.get("ADMIN_TOKEN");
-        match token.as_ref().map(String::len).filter(|bytes| production && *bytes < Self::MIN_TOKEN_BYTES) {
-            Some(bytes) => Err(ConfigError {
-                variable: "ADMIN_TOKEN",
-                fault: format!("only {bytes} bytes long"),
+        let token = |variable| match env.get(variable) {
+            Some(token) if production && token.len() < Self::MIN_TOKEN_BYTES => Err(ConfigError {
+                variable,
+                fault: format!("only {} bytes long", token.len()),
                 takes: "a secret of at least 16 bytes when NODE_ENV is production",
             }),
-            None => Ok(Self { token: token.map(SecretString::from) }),
-        }
+            token => Ok(token.map(SecretString::from)),
+        };
+        Ok(Self { token: token("ADMIN_TOKEN")?, previous_token: token("ADMIN_TOKEN_PREVIOUS")? })
     }
 }
 
@@ -200,6 +200,7 @@ impl LogConfig {
         Ok(Self {
             max_events: env.whole("LOG_MAX_EVENTS", 1..=10_000_000, 10_000, "a number of events from 1 to 10000000")?,
             max_age: Duration::from_hours(hours),
+            audit: AuditConfig::read(env)?,
         })
     }
 
@@ -211,27 +212,6 @@ impl LogConfig {
     /// How long after it was last noted a session may be had back.
     pub fn session_age(&self) -> Duration {
         self.max_age + self.seen_every()
-    }
-}
-
-impl LimitsConfig {
-    fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
-        let seconds = env.whole("RATE_LIMIT_DURATION", 1..=86_400, 60, "seconds from 1 to 86400")?;
-        Ok(Self {
-            rate_points: env.whole_or(
-                "RATE_LIMIT_POINTS",
-                1..=1_000_000,
-                100,
-                "a number of events from 1 to 1000000",
-            )? as u32,
-            rate_period: Duration::from_secs(seconds),
-            max_rooms_per_session: env.whole_or(
-                "MAX_ROOMS_PER_SESSION",
-                1..=10_000,
-                64,
-                "a number of rooms from 1 to 10000",
-            )?,
-        })
     }
 }
 
@@ -315,6 +295,14 @@ mod tests {
             ("DRAIN_SECS", "-1"),
             ("PING_INTERVAL", "soon"),
             ("MAX_PAYLOAD", "1"),
+            ("MAX_CONNECTIONS", "0"),
+            ("MAX_CONNECTIONS_PER_ADDRESS", "many"),
+            ("MAX_SESSIONS_PER_USER", "0"),
+            ("HANDSHAKE_TIMEOUT", "1"),
+            ("AUDIT_MAX_AGE_DAYS", "0"),
+            ("AUDIT_MAX_ROWS", "1"),
+            ("REQUEST_TIMEOUT", "1"),
+            ("ADMIN_MAX_FAILURES", "0"),
             ("RATE_LIMIT_POINTS", "0"),
             ("DATABASE_URL", "mysql://x"),
             ("DATABASE_URL", "nonsense"),

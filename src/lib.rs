@@ -22,6 +22,8 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 mod schema;
 pub mod shutdown;

@@ -1,6 +1,24 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    audit_log (id) {
+        id -> BigInt,
+        at -> BigInt,
+        times -> BigInt,
+        actor -> Nullable<Text>,
+        action -> Text,
+        outcome -> Text,
+        cause -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        room -> Nullable<Text>,
+        tab -> Nullable<Text>,
+        subject -> Nullable<Text>,
+        session -> Nullable<Text>,
+        address -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     leases (name) {
         name -> Text,
         holder -> Text,
@@ -203,6 +221,7 @@ diesel::joinable!(venue_staff -> users (user_id));
 diesel::joinable!(venue_staff -> venues (venue_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    audit_log,
     leases,
     log_events,
     log_head,

@@ -46,7 +46,9 @@ pub async fn drain(directory: &Directory, services: Option<&SessionServices>, dr
         for _ in 0..2 {
             services.registry.send(Flush).await?;
         }
-        services.sequencer.send(Settle).await
+        services.sequencer.send(Settle).await?;
+        services.audit.flush().await;
+        Ok::<_, actix::MailboxError>(())
     };
     let deadline = (began + limit).max(Instant::now() + MARGIN);
     if !matches!(timeout_at(deadline, settling).await, Ok(Ok(()))) {

@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
+use secrecy::SecretString;
 
-use crate::config::AdminConfig;
+use super::secrets;
+use crate::config::{AdminConfig, LimitsConfig};
 
 /// Why someone is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,25 +47,27 @@ impl Failures {
 }
 
 pub struct AdminAccess {
-    token: Option<SecretString>,
+    tokens: Vec<SecretString>,
+    /// Wrong tokens of one address before it has to wait.
+    max_failures: f64,
     failures: Mutex<HashMap<IpAddr, Failures>>,
 }
 
 impl AdminAccess {
-    /// Wrong tokens of one address before it has to wait, and how long each counts.
-    const MAX_FAILURES: f64 = 20.0;
+    /// How long each wrong token counts.
     const FORGIVEN_AFTER: Duration = Duration::from_secs(3);
     /// Addresses that are remembered; past it no more are counted.
     const MAX_ADDRESSES: usize = 10_000;
 
-    pub fn new(config: &AdminConfig) -> Self {
-        Self { token: config.token.clone(), failures: Mutex::default() }
+    pub fn new(config: &AdminConfig, limits: &LimitsConfig) -> Self {
+        let tokens = config.token.iter().chain(&config.previous_token).cloned().collect();
+        Self { tokens, max_failures: limits.admin_max_failures.into(), failures: Mutex::default() }
     }
 
     /// Whether the token is the operator's. Takes as long for a right prefix as for a wrong one. Of biscuits
     /// the policy decides (`actors/session/identify.rs`).
     pub fn may_administrate(&self, token: &str) -> bool {
-        self.token.as_ref().is_some_and(|secret| secret.expose_secret().as_bytes().ct_eq(token.as_bytes()).into())
+        secrets::any_is(&self.tokens, token)
     }
 
     /// Looks at what someone shows, and counts it where it is wrong.
@@ -101,7 +103,7 @@ impl AdminAccess {
         let mut failures = self.failures.lock();
         let before = failures.get(&address).map_or(0.0, |failures| failures.at(now).count);
         // Not even a right one is looked at, or guessing would go on as fast as before.
-        if before > Self::MAX_FAILURES - 1.0 {
+        if before > self.max_failures - 1.0 {
             return Err(NotAdministrator::TooMany { retry_after: Self::FORGIVEN_AFTER });
         }
         if by_policy || self.may_administrate(token) {
@@ -123,9 +125,13 @@ impl AdminAccess {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn access(token: Option<&str>) -> AdminAccess {
-        AdminAccess::new(&AdminConfig { token: token.map(SecretString::from) })
+        AdminAccess::new(
+            &AdminConfig { token: token.map(SecretString::from), previous_token: None },
+            &Config::from_lookup(|_| None).unwrap().limits,
+        )
     }
 
     #[test]

@@ -6,27 +6,9 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
+use super::spender::Spender;
 use crate::config::LimitsConfig;
-use crate::domain::{Identity, Refusal, RevocationId, UserId};
-
-/// Whose allowance an event is taken from.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Spender {
-    User(UserId),
-    /// All tokens that were made from one share what it has: attenuating is free.
-    Token(RevocationId),
-}
-
-impl Spender {
-    /// `None` is the backend, which has no limit.
-    fn of(identity: &Identity) -> Option<Self> {
-        if identity.is_backend() {
-            return None;
-        }
-        let user = || identity.user().map(|user| Self::User(user.id.clone()));
-        user().or_else(|| identity.warrant().map(|warrant| Self::Token(warrant.family().clone())))
-    }
-}
+use crate::domain::{Identity, Refusal};
 
 /// `RATE_LIMIT_POINTS` events at once, given back evenly over `RATE_LIMIT_DURATION`.
 pub struct RateLimit {
@@ -67,7 +49,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{Bearer, ErrorCode, UserFacts, Warrant};
+    use crate::config::Config;
+    use crate::domain::{Bearer, ErrorCode, UserFacts, UserId, Warrant};
+
+    fn limit(rate_points: u32) -> RateLimit {
+        let limits = Config::from_lookup(|_| None).unwrap().limits;
+        RateLimit::new(&LimitsConfig { rate_points, rate_period: Duration::from_mins(1), ..limits })
+    }
 
     fn user(id: &str) -> Identity {
         Identity::User(Arc::new(UserFacts { id: UserId::parse(id).unwrap(), staff: vec![] }))
@@ -80,8 +68,7 @@ mod tests {
         let narrow = whole.append(BlockBuilder::new().code("check if true").unwrap()).unwrap();
         let [whole, narrow] = [whole, narrow]
             .map(|token| Identity::Bearer(Bearer { warrant: Arc::new(Warrant::read(token).unwrap()), user: None }));
-        let config = LimitsConfig { rate_points: 2, rate_period: Duration::from_mins(1), max_rooms_per_session: 1 };
-        let limit = RateLimit::new(&config);
+        let limit = limit(2);
         limit.take(&whole).unwrap();
         limit.take(&narrow).unwrap();
         assert_eq!(limit.take(&narrow).unwrap_err().code, ErrorCode::RateLimited);
@@ -90,8 +77,7 @@ mod tests {
 
     #[test]
     fn a_user_has_points_and_the_backend_has_no_limit() {
-        let config = LimitsConfig { rate_points: 3, rate_period: Duration::from_mins(1), max_rooms_per_session: 1 };
-        let limit = RateLimit::new(&config);
+        let limit = limit(3);
         for _ in 0..3 {
             limit.take(&user("a")).unwrap();
         }

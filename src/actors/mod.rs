@@ -19,6 +19,7 @@
 //! thread, so events cross each thread at most once.
 
 pub mod audience;
+pub mod audit;
 pub mod cluster_bridge;
 pub mod cluster_messages;
 pub mod ingress;
@@ -36,6 +37,7 @@ pub mod session;
 pub mod supervision;
 
 pub use audience::Audience;
+pub use audit::AuditTrail;
 pub use registry::Registry;
 pub use revocations::RevocationMonitor;
 pub use rights::RightsMonitor;

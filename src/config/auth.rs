@@ -13,6 +13,9 @@ use super::variables::Variables;
 pub struct AuthConfig {
     pub user_secret: Option<SecretString>,
     pub server_secret: Option<SecretString>,
+    /// Taken as well, while each secret is being changed.
+    pub previous_user_secret: Option<SecretString>,
+    pub previous_server_secret: Option<SecretString>,
     /// The salt of Auth.js 5 session tokens, where its cookie has another name than the defaults.
     pub cookie_name: Option<String>,
     /// Biscuit tokens are verified with these; without any, none is taken.
@@ -37,6 +40,8 @@ impl AuthConfig {
         let auth = Self {
             user_secret: user_secret.map(SecretString::from),
             server_secret: env.get("SOCKET_SERVER_SECRET").map(SecretString::from),
+            previous_user_secret: env.get("NEXTAUTH_SECRET_PREVIOUS").map(SecretString::from),
+            previous_server_secret: env.get("SOCKET_SERVER_SECRET_PREVIOUS").map(SecretString::from),
             cookie_name: env.get("AUTH_COOKIE_NAME"),
             biscuit_keys: Self::key(env, "BISCUIT_PUBLIC_KEY", Self::TAKES_PUBLIC)?.unwrap_or_default(),
             biscuit_signing_key: Self::key(env, "BISCUIT_PRIVATE_KEY", Self::TAKES_PRIVATE)?,
@@ -45,6 +50,14 @@ impl AuthConfig {
         if production {
             Self::require("NEXTAUTH_SECRET", auth.user_secret.as_ref())?;
             Self::require("SOCKET_SERVER_SECRET", auth.server_secret.as_ref())?;
+            // They open as much as the others do.
+            let previous = [
+                ("NEXTAUTH_SECRET_PREVIOUS", &auth.previous_user_secret),
+                ("SOCKET_SERVER_SECRET_PREVIOUS", &auth.previous_server_secret),
+            ];
+            for (variable, secret) in previous.into_iter().filter(|(_, secret)| secret.is_some()) {
+                Self::require(variable, secret.as_ref())?;
+            }
         }
         Ok(auth)
     }

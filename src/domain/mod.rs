@@ -1,6 +1,7 @@
 //! What the restaurant talks about: names, identities, events and refusals.
 //! Values here are valid by their type, and nothing here does I/O.
 
+pub mod audit;
 pub mod command;
 pub mod event;
 pub mod identity;
@@ -12,6 +13,7 @@ pub mod refusal;
 pub mod room;
 pub mod warrant;
 
+pub use audit::{AuditOutcome, AuditRecord, AuditTarget};
 pub use command::{Command, EventName, KitchenStatus, PublishRequest};
 pub use event::Event;
 pub use identity::{Bearer, Identity, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts};
@@ -21,4 +23,4 @@ pub use packet::EventPacket;
 pub use pid::PidKey;
 pub use refusal::{ErrorCode, Refusal};
 pub use room::{RoomKind, RoomName};
-pub use warrant::{RevocationId, Warrant, WarrantFault};
+pub use warrant::{RevocationId, Warrant, WarrantFault, names_a_key};

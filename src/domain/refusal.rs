@@ -29,6 +29,21 @@ impl ErrorCode {
         Self::Internal,
     ];
 
+    /// As it is on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidData => "INVALID_DATA",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::TooLarge => "TOO_LARGE",
+            Self::TooManyRooms => "TOO_MANY_ROOMS",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
     /// Whether the service failed, rather than the client's event.
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Unavailable | Self::Internal)
@@ -63,5 +78,17 @@ impl Refusal {
 
     pub const fn rate_limited(retry_after_ms: u64) -> Self {
         Self { retry_after_ms: Some(retry_after_ms), ..Self::new(ErrorCode::RateLimited, "Rate limit exceeded") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_one_name() {
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
     }
 }

@@ -12,7 +12,8 @@ use crate::access::Decisions;
 use crate::actors::messages::{Publish, Published};
 use crate::actors::publication::Receipt;
 use crate::actors::session::{publishing, read_publish};
-use crate::domain::{ErrorCode, Identity, Refusal};
+use crate::domain::{AuditTarget, ErrorCode, Identity, Refusal};
+use crate::socket::body::{self, BodyError};
 
 /// Publishes of one request.
 const MAX_PUBLISHES: usize = 1_000;
@@ -31,16 +32,44 @@ pub async fn broadcast(state: web::Data<HttpState>, request: HttpRequest, body: 
     if state.draining.load(std::sync::atomic::Ordering::Acquire) {
         return HttpResponse::ServiceUnavailable().json(json!({ "error": "Shutting down" }));
     }
-    let body = match body.to_bytes_limited(state.max_payload).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return HttpResponse::BadRequest().json(json!({ "error": "The body did not arrive" })),
-        Err(_) => return HttpResponse::PayloadTooLarge().json(json!({ "error": "Payload too large" })),
+    let body = match body::read(body, state.max_payload, state.request_patience, &state.services.metrics).await {
+        Ok(body) => body,
+        Err(error) => return no_body(&error),
     };
-    match serde_json::from_slice::<&RawValue>(&body) {
-        Ok(text) if text.get().starts_with('[') => publisher.publish_all(text).await,
-        Ok(text) => HttpResponse::Ok().json(publisher.publish(text.get()).await),
-        Err(_) => bad_request("The body is not JSON"),
+    match read_body(&body) {
+        Ok(Publishes::One(text)) => HttpResponse::Ok().json(publisher.publish(text.get()).await),
+        Ok(Publishes::Many(list)) => publisher.publish_all(&list).await,
+        Err(fault) => bad_request(fault),
     }
+}
+
+/// What a request's body holds; each publish is read when its turn comes.
+pub(crate) enum Publishes<'a> {
+    One(&'a RawValue),
+    Many(Vec<&'a RawValue>),
+}
+
+pub(crate) fn read_body(body: &[u8]) -> Result<Publishes<'_>, &'static str> {
+    const NO_JSON: &str = "The body is not JSON";
+    let whole: &RawValue = serde_json::from_slice(body).map_err(|_| NO_JSON)?;
+    if !whole.get().starts_with('[') {
+        return Ok(Publishes::One(whole));
+    }
+    let list: Vec<&RawValue> = serde_json::from_str(whole.get()).map_err(|_| NO_JSON)?;
+    if list.len() > MAX_PUBLISHES {
+        return Err("Too many publishes in one request");
+    }
+    Ok(Publishes::Many(list))
+}
+
+/// The answer to a request whose body is not there.
+pub fn no_body(error: &BodyError) -> HttpResponse {
+    let (mut answer, text) = match error {
+        BodyError::TooLarge => (HttpResponse::PayloadTooLarge(), "Payload too large"),
+        BodyError::Incomplete => (HttpResponse::BadRequest(), "The body did not arrive"),
+        BodyError::TooSlow => (HttpResponse::RequestTimeout(), "The body took too long"),
+    };
+    answer.json(json!({ "error": text }))
 }
 
 fn bad_request(error: &'static str) -> HttpResponse {
@@ -82,12 +111,7 @@ struct Publisher<'a> {
 type Outcome = oneshot::Receiver<Result<Published, Refusal>>;
 
 impl Publisher<'_> {
-    async fn publish_all(&self, list: &RawValue) -> HttpResponse {
-        let list = match serde_json::from_str::<Vec<&RawValue>>(list.get()) {
-            Ok(list) if list.len() > MAX_PUBLISHES => return bad_request("Too many publishes in one request"),
-            Ok(list) => list,
-            Err(_) => return bad_request("The body is not JSON"),
-        };
+    async fn publish_all(&self, list: &[&RawValue]) -> HttpResponse {
         // All are sent, one after the other, before any is waited for: they keep their order.
         let mut sent = Vec::with_capacity(list.len());
         for text in list {
@@ -102,11 +126,18 @@ impl Publisher<'_> {
 
     async fn send(&self, json: &str) -> Result<Outcome, Refusal> {
         let services = &self.state.services;
-        let request = read_publish(&services.store, &self.decisions, &self.identity, json).await?;
+        let request = read_publish(&services.store, &self.decisions, &self.identity, json).await;
+        let request = request.inspect_err(|refusal| self.audit(Err(refusal), AuditTarget::default()))?;
         let (append, id) = publishing(services, &self.identity, request);
         let (receipt, outcome) = Receipt::for_caller(id);
+        let rooms = append.rooms.clone();
         services.registry.do_send(Publish { append, receipt });
+        rooms.iter().for_each(|room| self.audit(Ok(()), AuditTarget::room(room)));
         Ok(outcome)
+    }
+
+    fn audit(&self, outcome: Result<(), &Refusal>, target: AuditTarget) {
+        self.state.services.audit_request("broadcast", Some(&self.identity), outcome, target);
     }
 }
 

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::HttpState;
 use crate::actors::session::{NotIdentified, identify as identify_token};
-use crate::domain::Identity;
+use crate::domain::audit::action;
+use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity};
 
 /// # Errors
 /// The answer: 401 to one who is nobody here, 503 where that cannot be told now.
@@ -14,6 +15,16 @@ pub async fn identify(state: &HttpState, request: &HttpRequest) -> Result<Identi
     let unauthorized = || HttpResponse::Unauthorized().json(json!({ "error": "Unauthorized" }));
     let refuse = |cause: &'static str| {
         tracing::info!(cause, path = request.path(), "a request was refused");
+        // As a connection is; who the token is said to be of, anyone may write into it.
+        state.services.audit.record(AuditRecord {
+            actor: None,
+            action: action::REQUEST,
+            outcome: AuditOutcome::Refused,
+            cause: Some(cause),
+            target: AuditTarget::default(),
+            session: None,
+            address: request.peer_addr().map(|peer| peer.ip()),
+        });
         unauthorized()
     };
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());

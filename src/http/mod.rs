@@ -1,7 +1,7 @@
 //! The plain HTTP side: health, metrics, the operator's pages, the demo. Everything else is 404 in JSON.
 
-mod admin;
-mod api;
+pub(crate) mod admin;
+pub(crate) mod api;
 pub mod assets;
 mod asyncapi;
 mod bearer;
@@ -12,6 +12,7 @@ mod rights;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use tokio::sync::Notify;
@@ -27,6 +28,8 @@ pub struct HttpState {
     pub draining: Arc<AtomicBool>,
     /// Bytes of one request's body.
     pub max_payload: usize,
+    /// How long a request's body may take.
+    pub request_patience: Duration,
     pub admin: Arc<AdminAccess>,
     /// Stops the instance as SIGTERM does.
     pub stop: Arc<Notify>,

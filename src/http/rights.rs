@@ -7,11 +7,17 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::api::no_body;
 use super::{HttpState, bearer};
 use crate::access::policy::{Operation, Question};
 use crate::actors::cluster_bridge::Announcement;
 use crate::actors::messages::ReadRights;
-use crate::domain::{ErrorCode, Refusal, UserId};
+use crate::domain::audit::action;
+use crate::domain::{AuditTarget, ErrorCode, Refusal, UserId};
+use crate::socket::body;
+
+/// Bytes; it names one user.
+const MAX_BODY: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,7 +26,7 @@ struct Body {
 }
 
 /// 200 once the user's sessions have been told; 400, 401, 403, 503.
-pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let identity = match bearer::identify(&state, &request).await {
         Ok(identity) => identity,
         Err(refused) => return refused,
@@ -28,17 +34,26 @@ pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body:
     let services = &state.services;
     if services.policy.decide(&identity, &Question::anywhere(Operation::Rights), SystemTime::now()).is_err() {
         tracing::info!(user = identity.label(), "may not have rights read again");
-        return refused(HttpResponse::Forbidden(), Refusal::forbidden("Not authorized"));
+        let refusal = Refusal::forbidden("Not authorized");
+        services.audit_request(action::RIGHTS, Some(&identity), Err(&refusal), AuditTarget::default());
+        return refused(HttpResponse::Forbidden(), refusal);
     }
-    let body = serde_json::from_slice(&body).ok();
+    let body = match body::read(body, MAX_BODY, state.request_patience, &services.metrics).await {
+        Ok(body) => serde_json::from_slice(&body).ok(),
+        Err(error) => return no_body(&error),
+    };
     let Some(user) = body.and_then(|body: Body| UserId::parse(&body.user_id)) else {
         return refused(HttpResponse::BadRequest(), Refusal::invalid("userId"));
     };
+    let target = AuditTarget::subject(user.as_str());
     if let Some(cluster) = &services.cluster {
         cluster.announce(Announcement::Rights(user.clone()));
     }
     match services.rights.send(ReadRights { user }).await {
-        Ok(Ok(())) => HttpResponse::Ok().json(json!({ "ok": true })),
+        Ok(Ok(())) => {
+            services.audit_request(action::RIGHTS, Some(&identity), Ok(()), target);
+            HttpResponse::Ok().json(json!({ "ok": true }))
+        }
         Ok(Err(error)) => {
             tracing::warn!(%error, "the store failed");
             unavailable()

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use tokio::net::TcpStream;
 
 use super::outbox::{Full, Outbox};
 use super::turn;
+use crate::access::Permit;
 use crate::actors::messages::{OutletDrained, Traffic};
 
 thread_local! {
@@ -25,6 +27,8 @@ thread_local! {
 
 pub struct Connection {
     stream: TcpStream,
+    /// Its place among all connections.
+    _place: Permit<IpAddr>,
     outbox: Mutex<Outbox>,
     /// The task that reads: it also waits for the socket to become writable.
     reader: AtomicWaker,
@@ -69,9 +73,16 @@ impl Backlog {
 
 impl Connection {
     /// `max_outbox` bounds, in bytes, what may wait; `slow` counts those that exceed it.
-    pub fn new(stream: TcpStream, max_outbox: usize, backlog: Arc<Backlog>, slow: Counter) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        place: Permit<IpAddr>,
+        max_outbox: usize,
+        backlog: Arc<Backlog>,
+        slow: Counter,
+    ) -> Self {
         Self {
             stream,
+            _place: place,
             outbox: Mutex::new(Outbox::new(max_outbox)),
             session: Mutex::default(),
             backlog,

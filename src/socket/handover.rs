@@ -3,6 +3,7 @@
 //! socketioxide gets the bare stream: no second HTTP server parses the request again or
 //! keeps a buffer for each connection.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_codec::Framed;
@@ -14,19 +15,21 @@ use bytes::Bytes;
 use hyper::service::Service;
 use sha1::{Digest, Sha1};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use super::connection::Connection;
+use super::guarded::GuardedStream;
 use super::link::Link;
+use super::origin::Origins;
 use super::peer::client_address;
 use super::server::SocketServer;
 use super::wire::Wire;
+use crate::access::Permit;
 
 /// The websocket protocol's own constant.
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Why a request to upgrade is not carried out; the answer's status and JSON body.
-struct NotUpgraded {
+pub(crate) struct NotUpgraded {
     status: &'static str,
     body: &'static str,
 }
@@ -41,36 +44,69 @@ impl NotUpgraded {
     const REQUEST: Self = Self { status: "400 Bad Request", body: r#"{"code":3,"message":"Bad request"}"# };
     const VERSION: Self =
         Self { status: "400 Bad Request", body: r#"{"code":5,"message":"Unsupported protocol version"}"# };
+    const CROWDED: Self = Self { status: "503 Service Unavailable", body: r#"{"error":"Too many connections"}"# };
     const DRAINING: Self = Self { status: "503 Service Unavailable", body: r#"{"error":"Shutting down"}"# };
 }
 
 /// What of a valid request matters from here on.
 struct Handshake {
     accept: String,
-    /// The polling session that is to become a websocket.
-    session: Option<Arc<Link>>,
+    begin: Begin,
+}
+
+/// A new session begins, or one that polls goes on.
+enum Begin {
+    New { peer: Option<IpAddr>, place: Permit<IpAddr> },
+    Upgrade(Arc<Link>),
 }
 
 /// Answers the request and hands its stream over.
-pub async fn hand_over(server: &SocketServer, request: Request, framed: Framed<TcpStream, h1::Codec>) {
+pub async fn hand_over(server: &SocketServer, request: Request, framed: Framed<GuardedStream, h1::Codec>) {
     let parts = framed.into_parts();
-    match check(server, &request) {
+    match begin(server, &request) {
         // Copied, though nearly always empty: a slice would keep the request's whole 8 KiB buffer for the connection's life.
         Ok(handshake) => upgrade(server, &request, handshake, parts.io, Bytes::copy_from_slice(&parts.read_buf)),
         Err(refusal) => refuse(parts.io, &refusal).await,
     }
 }
 
-fn check(server: &SocketServer, request: &Request) -> Result<Handshake, NotUpgraded> {
+fn begin(server: &SocketServer, request: &Request) -> Result<Handshake, NotUpgraded> {
+    let Head { accept, session } = read_head(request, &server.origins, server.is_draining())?;
+    let begin = match session {
+        None => {
+            let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
+            Begin::New { peer, place: server.sessions_of(peer).map_err(|_| NotUpgraded::CROWDED)? }
+        }
+        Some(sid) => {
+            let link = server.links.find(&sid).ok_or(NotUpgraded::SESSION)?;
+            // A session has one websocket; a second would take the first one's place and then be refused.
+            if link.upgraded().is_some() {
+                return Err(NotUpgraded::REQUEST);
+            }
+            Begin::Upgrade(link)
+        }
+    };
+    Ok(Handshake { accept, begin })
+}
+
+/// What a request to open a websocket says.
+pub(crate) struct Head {
+    /// What shows the client that it was understood (RFC 6455, 4.2.2).
+    pub accept: String,
+    /// The polling session that is to become a websocket.
+    pub session: Option<String>,
+}
+
+pub(crate) fn read_head(request: &Request, origins: &Origins, draining: bool) -> Result<Head, NotUpgraded> {
     if !matches!(request.path(), "/socket.io/" | "/socket.io") {
         return Err(NotUpgraded::NOT_FOUND);
     }
-    if server.is_draining() {
+    if draining {
         return Err(NotUpgraded::DRAINING);
     }
     let headers = request.headers();
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if !server.origins.may_open(text(header::ORIGIN), text(header::HOST)) {
+    if !origins.may_open(text(header::ORIGIN), text(header::HOST)) {
         return Err(NotUpgraded::ORIGIN);
     }
     let parameter = |name: &str| query_parameter(request.uri().query().unwrap_or_default(), name);
@@ -87,19 +123,8 @@ fn check(server: &SocketServer, request: &Request) -> Result<Handshake, NotUpgra
         && text(header::SEC_WEBSOCKET_VERSION) == Some("13");
     let key = text(header::SEC_WEBSOCKET_KEY).filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16));
     let (true, Some(key)) = (is_websocket, key) else { return Err(NotUpgraded::REQUEST) };
-    let session = match parameter("sid") {
-        None => None,
-        Some(sid) => {
-            let link = server.links.find(sid).ok_or(NotUpgraded::SESSION)?;
-            // A session has one websocket; a second would take the first one's place and then be refused.
-            if link.upgraded().is_some() {
-                return Err(NotUpgraded::REQUEST);
-            }
-            Some(link)
-        }
-    };
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(KEY_SUFFIX).finalize());
-    Ok(Handshake { accept, session })
+    Ok(Head { accept, session: parameter("sid").map(str::to_owned) })
 }
 
 /// The value of a parameter of a query string. Engine.IO's own need no decoding.
@@ -107,10 +132,10 @@ pub fn query_parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-fn upgrade(server: &SocketServer, request: &Request, handshake: Handshake, stream: TcpStream, first: Bytes) {
-    let address = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
+fn upgrade(server: &SocketServer, request: &Request, handshake: Handshake, stream: GuardedStream, first: Bytes) {
+    let (stream, place) = stream.into_parts();
     let slow = server.services.metrics.slow_sessions.clone();
-    let connection = Arc::new(Connection::new(stream, server.config.max_outbox, server.backlog.clone(), slow));
+    let connection = Arc::new(Connection::new(stream, place, server.config.max_outbox, server.backlog.clone(), slow));
     connection.push_raw(
         format!(
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {}\r\n\r\n",
@@ -118,12 +143,17 @@ fn upgrade(server: &SocketServer, request: &Request, handshake: Handshake, strea
         )
         .as_bytes(),
     );
-    let link = match handshake.session {
-        Some(link) => {
+    let link = match handshake.begin {
+        Begin::Upgrade(link) => {
             link.upgrade(connection.clone());
+            server.handshakes.expect_upgrade(&link);
             link
         }
-        None => Arc::new(Link::over_websocket(address, connection.clone())),
+        Begin::New { peer, place } => {
+            let link = Arc::new(Link::over_websocket(peer, place, connection.clone()));
+            server.handshakes.expect_session(&link);
+            link
+        }
     };
     // A fresh request: the old one's header values would keep its whole read buffer alive.
     let mut fresh = http::Request::new(());
@@ -139,13 +169,13 @@ fn upgrade(server: &SocketServer, request: &Request, handshake: Handshake, strea
 }
 
 /// The client's address behind the proxies that are trusted.
-pub fn peer_of(server: &SocketServer, headers: &HeaderMap, peer: Option<std::net::IpAddr>) -> Option<std::net::IpAddr> {
+pub fn peer_of(server: &SocketServer, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
     let forwarded: Vec<&str> =
         headers.get_all(HeaderName::from_static("x-forwarded-for")).filter_map(|value| value.to_str().ok()).collect();
     client_address(peer, &forwarded, &server.trusted_proxies)
 }
 
-async fn refuse(mut stream: TcpStream, refusal: &NotUpgraded) {
+async fn refuse(mut stream: GuardedStream, refusal: &NotUpgraded) {
     let NotUpgraded { status, body } = refusal;
     let length = body.len();
     let answer = format!(

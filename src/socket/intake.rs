@@ -35,7 +35,7 @@ impl MessageHandler<LocalAdapter, Self> for Intake {
         if let (Some(ordinary), Some(id)) = (&self.ordinary, ack) {
             ordinary.expect_ack(id, AckSender::from_message_parts(&socket, &mut value, &ack));
         }
-        let Some((name, payload)) = self.read(&value, ack) else {
+        let Some((name, payload)) = read(&value, ack, self.max_payload) else {
             // No packet of the protocol: nothing that follows could be trusted either.
             self.link.kill();
             return;
@@ -45,21 +45,19 @@ impl MessageHandler<LocalAdapter, Self> for Intake {
     }
 }
 
-impl Intake {
-    /// `None` where the arguments are no JSON.
-    fn read(&self, value: &Value, ack: Option<i64>) -> Option<(Box<str>, EventPayload)> {
-        let Value::Str(text, attachments) = value else { return None };
-        let attached: usize = attachments.iter().flatten().map(bytes::Bytes::len).sum();
-        if size_on_wire(text, ack) + attached > self.max_payload {
-            return Some((event_name(text), EventPayload::TooLarge));
-        }
-        let arguments: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-        let payload = match attachments {
-            Some(_) => EventPayload::Binary,
-            None => EventPayload::Json(arguments.get(1).map(|argument| (*argument).to_owned())),
-        };
-        Some((event_name(text), payload))
+/// An event's name and payload. `None` where the arguments are no JSON.
+pub(crate) fn read(value: &Value, ack: Option<i64>, max_payload: usize) -> Option<(Box<str>, EventPayload)> {
+    let Value::Str(text, attachments) = value else { return None };
+    let attached: usize = attachments.iter().flatten().map(bytes::Bytes::len).sum();
+    if size_on_wire(text, ack) + attached > max_payload {
+        return Some((event_name(text), EventPayload::TooLarge));
     }
+    let arguments: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    let payload = match attachments {
+        Some(_) => EventPayload::Binary,
+        None => EventPayload::Json(arguments.get(1).map(|argument| (*argument).to_owned())),
+    };
+    Some((event_name(text), payload))
 }
 
 /// The bytes of the Engine.IO message: `4`, `2`, the acknowledgement's number, the arguments.

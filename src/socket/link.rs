@@ -13,8 +13,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::connection::Connection;
+use super::ordinary::Ordinary;
 use super::outbox::{CONNECT, with_pid};
 use super::tally::{Lost, Tally};
+use crate::access::Permit;
 use crate::actors::ingress::Ingress;
 use crate::actors::messages::{OutletDrained, Traffic};
 
@@ -40,6 +42,12 @@ pub struct Link {
     killed: AtomicBool,
     pub closing: Notify,
     listing: OnceLock<(Box<str>, Weak<Links>)>,
+    /// Socket.IO sessions and operators' UIs that it carries.
+    users: AtomicUsize,
+    /// The outlet of a session that began with polling.
+    ordinary: Mutex<Weak<Ordinary>>,
+    /// Its place among the Engine.IO sessions of its address.
+    _place: Permit<IpAddr>,
 }
 
 /// Between the packets of a polling body (Engine.IO 4).
@@ -51,7 +59,7 @@ impl Link {
     /// With as little queued, a session that was refused is told.
     const LOW: usize = 8 * 1024;
 
-    pub fn new(peer: Option<IpAddr>) -> Self {
+    pub fn new(peer: Option<IpAddr>, place: Permit<IpAddr>) -> Self {
         Self {
             ingress: Arc::default(),
             peer,
@@ -68,11 +76,14 @@ impl Link {
             killed: AtomicBool::new(false),
             closing: Notify::new(),
             listing: OnceLock::new(),
+            users: AtomicUsize::new(0),
+            ordinary: Mutex::default(),
+            _place: place,
         }
     }
 
-    pub fn over_websocket(peer: Option<IpAddr>, connection: Arc<Connection>) -> Self {
-        let link = Self::new(peer);
+    pub fn over_websocket(peer: Option<IpAddr>, place: Permit<IpAddr>, connection: Arc<Connection>) -> Self {
+        let link = Self::new(peer, place);
         link.connection.get_or_init(|| connection);
         link
     }
@@ -173,6 +184,35 @@ impl Link {
             sent: upgraded.sent + self.polled_out.load(Ordering::Relaxed),
             waiting: upgraded.waiting + self.queued.load(Ordering::Relaxed) as u64,
         }
+    }
+
+    /// Somebody was let in on it.
+    pub fn used(&self) {
+        self.users.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Somebody has left it.
+    pub fn unused(&self) {
+        self.users.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub fn is_in_use(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 0
+    }
+
+    pub fn carries(&self, ordinary: &Arc<Ordinary>) {
+        *self.ordinary.lock() = Arc::downgrade(ordinary);
+    }
+
+    /// Ends the session that began with polling, if there is one.
+    pub fn end_ordinary(&self) {
+        let ordinary = self.ordinary.lock().upgrade();
+        ordinary.iter().for_each(|ordinary| ordinary.end());
+    }
+
+    /// Whether it has a websocket, and its session still polls.
+    pub fn is_upgrade_under_way(&self) -> bool {
+        self.upgraded().is_some() && self.ordinary.lock().upgrade().is_some_and(|ordinary| !ordinary.is_websocket())
     }
 
     /// The websocket that a polling session was upgraded to.

@@ -17,10 +17,13 @@
 //! client comes back.
 
 pub mod admin_ui;
+pub mod body;
 pub mod buffers;
 pub mod connection;
 pub mod frame;
+pub mod guarded;
 pub mod handover;
+pub mod handshake;
 pub mod intake;
 pub mod lane;
 pub mod link;

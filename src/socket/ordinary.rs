@@ -44,6 +44,16 @@ impl Ordinary {
         Self { socket, link, way, acks: Mutex::default(), max_queued, metrics }
     }
 
+    /// Whether the session has gone over to a websocket.
+    pub fn is_websocket(&self) -> bool {
+        self.socket.transport_type() == TransportType::Websocket
+    }
+
+    pub fn end(&self) {
+        // It may be gone already.
+        self.socket.clone().disconnect().ok();
+    }
+
     /// CONNECT has passed.
     pub fn open(&self) {
         // Emitted under the lock, so that no later event overtakes them.
@@ -147,8 +157,7 @@ impl Outlet for Ordinary {
             Closing::AtOnce => self.link.kill(),
             Closing::Session => {
                 self.link.close_after_disconnect();
-                // It may be gone already.
-                self.socket.clone().disconnect().ok();
+                self.end();
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Polling requests: from actix to socketioxide and back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -13,15 +12,13 @@ use hyper::service::Service;
 use serde::Deserialize;
 use tokio::task::unconstrained;
 
+use super::body::{self, BodyError};
 use super::handover::{peer_of, query_parameter};
 use super::link::{Link, SEPARATOR};
 use super::server::SocketServer;
 
 /// Engine.IO's close packet.
 const CLOSE: &str = "1";
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An answer of socketioxide, read whole.
 struct Answer {
@@ -51,10 +48,14 @@ async fn open(server: &SocketServer, request: &HttpRequest) -> HttpResponse {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "Shutting down" }));
     }
     let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
-    let link = Arc::new(Link::new(peer));
+    let Ok(place) = server.sessions_of(peer) else {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "Too many connections" }));
+    };
+    let link = Arc::new(Link::new(peer, place));
     let answer = ask(server, request, Bytes::new(), Some(link.clone())).await;
     if let Some(sid) = opened_session(&answer) {
         server.links.list(&sid, &link);
+        server.handshakes.expect_session(&link);
     }
     answer.into_response()
 }
@@ -132,10 +133,10 @@ async fn post(
     link: Option<Arc<Link>>,
 ) -> HttpResponse {
     let limit = server.config.max_payload * 2;
-    let body = match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(limit)).await {
+    let body = match body::read(payload, limit, server.request_patience, &server.services.metrics).await {
         // A body without a packet is none of the protocol's either.
-        Ok(Ok(Ok(body))) if !body.is_empty() => body,
-        Ok(Err(_)) => {
+        Ok(body) if !body.is_empty() => body,
+        Err(BodyError::TooLarge) => {
             close_engine(server, request).await;
             return HttpResponse::PayloadTooLarge().json(serde_json::json!({ "error": "Payload too large" }));
         }

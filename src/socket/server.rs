@@ -1,9 +1,10 @@
 //! The Socket.IO server: who connects, and what becomes of them.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use engineioxide::service::NotFoundService;
 use ipnet::IpNet;
@@ -17,19 +18,22 @@ use socketioxide::{ParserConfig, SocketIo};
 
 use super::admin_ui::AdminUi;
 use super::connection::Backlog;
+use super::handshake::HandshakeTimer;
 use super::intake::Intake;
 use super::lane::Lane;
 use super::link::{Link, Links};
 use super::ordinary::Ordinary;
 use super::origin::Origins;
 use super::worker::Worker;
-use crate::access::{AdminAccess, Decisions, TokenRefusal, Tokens};
+use crate::access::quota::one_client;
+use crate::access::{AdminAccess, Decisions, Exhausted, Permit, Quota, Spender, TokenRefusal, Tokens};
 use crate::actors::Session;
 use crate::actors::messages::{Closed, Outlet};
 use crate::actors::session::recovery::{self, Recovery};
 use crate::actors::session::{NotIdentified, SessionSeed, SessionServices, identify};
 use crate::config::{Config, SocketConfig};
-use crate::domain::Identity;
+use crate::domain::audit::action;
+use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity};
 use crate::store::StoreError;
 
 /// Everything that connections share. One for an instance.
@@ -41,6 +45,11 @@ pub struct SocketServer {
     pub config: SocketConfig,
     pub services: Arc<SessionServices>,
     pub backlog: Arc<Backlog>,
+    pub handshakes: HandshakeTimer,
+    /// How long a request's body may take.
+    pub request_patience: Duration,
+    /// Engine.IO sessions, by address.
+    sessions: Arc<Quota<IpAddr>>,
     draining: Arc<AtomicBool>,
 }
 
@@ -61,6 +70,12 @@ impl SocketServer {
         draining: Arc<AtomicBool>,
         admin: Arc<AdminAccess>,
     ) -> Self {
+        let limits = &config.limits;
+        let sessions = Quota::new(limits.max_connections, limits.max_connections_per_address);
+        let request_patience = limits.request_timeout;
+        let handshakes = HandshakeTimer::new(limits.handshake_timeout, services.metrics.clone());
+        // The library's own come after ours, which are counted, and clean up behind them.
+        let library_patience = limits.handshake_timeout + Duration::from_secs(1);
         let origins = Origins::new(config.server.allowed_origins.clone());
         let trusted_proxies = config.server.trusted_proxies.clone();
         let config = config.socket.clone();
@@ -73,13 +88,20 @@ impl SocketServer {
             .req_path("/socket.io")
             .ping_interval(config.ping_interval)
             .ping_timeout(config.ping_timeout)
+            .connect_timeout(library_patience)
+            .upgrade_timeout(library_patience)
             .max_payload(max_message as u64)
             .ws_max_message_size(max_message)
             .ws_max_frame_size(max_message)
             .ws_read_buffer_size(READ_BUFFER)
             .max_buffer_size(MAX_QUEUED_PACKETS)
             .build_svc();
-        let reception = Arc::new(Reception { tokens, config: config.clone(), services: services.clone() });
+        let reception = Arc::new(Reception {
+            tokens,
+            config: config.clone(),
+            services: services.clone(),
+            handshakes: handshakes.clone(),
+        });
         let greet = {
             let reception = reception.clone();
             async move |socket: SocketRef, link: HttpExtension<Arc<Link>>, auth: TryData<Value>| {
@@ -87,9 +109,34 @@ impl SocketServer {
             }
         };
         io.ns("/", (async |socket: SocketRef| open(&socket)).with(greet));
-        AdminUi::serve(&io, admin, services.clone());
+        AdminUi::serve(&io, admin, services.clone(), handshakes.clone());
         let (links, backlog) = (Arc::default(), Arc::default());
-        Self { service, links, origins, trusted_proxies, config, services, backlog, draining }
+        Self {
+            service,
+            links,
+            origins,
+            trusted_proxies,
+            config,
+            services,
+            backlog,
+            handshakes,
+            request_patience,
+            sessions,
+            draining,
+        }
+    }
+
+    /// A place for one more Engine.IO session of this client.
+    ///
+    /// # Errors
+    /// Where there are as many as there may be.
+    pub fn sessions_of(&self, client: Option<IpAddr>) -> Result<Permit<IpAddr>, Exhausted> {
+        self.sessions.take(client.map(one_client)).inspect_err(|met| {
+            self.services.metrics.limited(match met {
+                Exhausted::InAll => "connections",
+                Exhausted::ForOne => "connections_per_address",
+            });
+        })
     }
 
     pub fn is_draining(&self) -> bool {
@@ -109,6 +156,7 @@ struct Reception {
     tokens: Arc<Tokens>,
     config: SocketConfig,
     services: Arc<SessionServices>,
+    handshakes: HandshakeTimer,
 }
 
 /// What a client that is not let in is told, and no more.
@@ -138,6 +186,8 @@ struct Auth {
 /// Why it is not let in, for the log.
 enum Cause {
     Missing,
+    /// Its user has as many sessions as one may have.
+    TooMany,
     NotIdentified(NotIdentified),
 }
 
@@ -147,6 +197,7 @@ struct Admitted {
     expires_at: Option<SystemTime>,
     decisions: Decisions,
     recovery: Option<Recovery>,
+    place: Option<Permit<Spender>>,
 }
 
 impl Reception {
@@ -159,10 +210,12 @@ impl Reception {
                 let outage = StoreError::Connection("events wait to be stored".to_owned());
                 return Err(Cause::NotIdentified(outage.into()));
             }
+            let place = Spender::of(&identity).map(|spender| self.services.sessions.take(Some(spender)));
+            let place = place.transpose().map_err(|_| Cause::TooMany)?;
             let decisions = Decisions::new(self.services.policy.clone());
             let recovery = self.recover(&decisions, &identity, &auth).await;
             let recovery = recovery.map_err(|error| Cause::NotIdentified(error.into()))?;
-            Ok(Admitted { identity, expires_at, decisions, recovery })
+            Ok(Admitted { identity, expires_at, decisions, recovery, place })
         };
         match outcome.await {
             Ok(admitted) => {
@@ -204,21 +257,41 @@ impl Reception {
             Cause::Missing => ("missing", NotAdmitted::TokenRequired),
             Cause::NotIdentified(NotIdentified::Token(refusal)) => (refusal.cause(), NotAdmitted::Failed),
             Cause::NotIdentified(NotIdentified::User) => ("user", NotAdmitted::Failed),
+            // These two close the transport: a refusal would keep the stock client away for good.
+            Cause::TooMany => {
+                link.kill();
+                self.services.metrics.limited("sessions_per_user");
+                ("too_many", NotAdmitted::Failed)
+            }
             Cause::NotIdentified(NotIdentified::Store(error)) => {
-                // A refusal would keep the stock client away for good; a lost transport brings it back.
                 link.kill();
                 tracing::warn!(%error, peer, "a client was sent away to try again");
                 self.services.metrics.connect_refused("unavailable");
+                self.audit(AuditOutcome::Failed, "unavailable", link);
                 return NotAdmitted::Failed;
             }
         };
         tracing::info!(cause = label, peer, "a connection was refused");
         self.services.metrics.connect_refused(label);
+        self.audit(AuditOutcome::Refused, label, link);
         answer
     }
 
+    /// Nobody was identified, so there is no name; who it was said to be, anyone may write into a token.
+    fn audit(&self, outcome: AuditOutcome, cause: &'static str, link: &Link) {
+        self.services.audit.record(AuditRecord {
+            actor: None,
+            action: action::CONNECT,
+            outcome,
+            cause: Some(cause),
+            target: AuditTarget::default(),
+            session: None,
+            address: link.peer,
+        });
+    }
+
     fn admit(&self, socket: SocketRef, link: Arc<Link>, admitted: Admitted) {
-        let Admitted { identity, expires_at, decisions, recovery } = admitted;
+        let Admitted { identity, expires_at, decisions, recovery, place } = admitted;
         let worker = Worker::current();
         let mut ordinary = None;
         // The stock client knows by the `pid` that it sees again that it has its session back.
@@ -233,6 +306,7 @@ impl Reception {
             let metrics = self.services.metrics.clone();
             let way = Arc::new(Ordinary::new(socket.clone(), link.clone(), self.config.max_outbox, metrics));
             socket.extensions.insert(way.clone());
+            link.carries(&way);
             ordinary = Some(way.clone());
             way
         };
@@ -247,13 +321,19 @@ impl Reception {
             address: link.peer,
             pid: key,
             recovery,
+            place,
         };
+        link.used();
         let session = Session::start(seed, self.services.clone(), &worker.arbiter);
         let (closed, never_opened) = (session.clone(), session.clone());
         // Before CONNECT is sent, so that no event can come first.
+        let (left, handshakes) = (link.clone(), self.handshakes.clone());
         socket.on_fallback::<Intake, Intake>(Intake { session, link, ordinary, max_payload: self.config.max_payload });
         socket.on_disconnect(async move |reason: DisconnectReason| {
             closed.do_send(Closed { reason: label(reason) });
+            // A transport may be used again, but not be kept for nothing.
+            left.unused();
+            handshakes.expect_session(&left);
         });
         // Where the transport went while the client was looked up, socketioxide forgets the socket without a
         // word. This runs once it has sent CONNECT, or failed to.

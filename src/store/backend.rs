@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::StoreError;
+use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
@@ -37,6 +38,9 @@ pub trait Backend: Send + Sync {
     fn read_notification(&self, user: UserId, id: UserId) -> Answer<bool>;
     fn revoke(&self, id: RevocationId, reason: Option<String>) -> Answer<bool>;
     fn add_items(&self, tab: Cuid, items: Vec<NewItem>) -> Answer<(i32, i32, i32)>;
+
+    fn append_audit(&self, entries: Arc<[AuditEntry]>) -> Answer<()>;
+    fn read_audit(&self, filter: AuditFilter, limit: i64) -> Answer<Vec<AuditRow>>;
 
     fn take_lease(&self, name: String, holder: String, for_how_long: Duration) -> Answer<bool>;
     fn release_lease(&self, name: String, holder: String) -> Answer<()>;

@@ -4,6 +4,7 @@
 //! slow or locked database costs its callers an `UNAVAILABLE` and nobody else anything.
 //! The only user of `schema.rs`.
 
+mod audit;
 mod backend;
 mod loader;
 pub mod log;
@@ -22,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::config::{DatabaseConfig, DatabaseTarget, LogConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+pub use audit::{AuditEntry, AuditFilter, AuditRow};
 use backend::{Answer, Backend};
 use loader::Loader;
 use log::SessionRoom;
@@ -122,6 +124,11 @@ impl Store {
         let _entered = handle.enter();
         let inner = Arc::new(Inner::new(backend, config.timeout, runtime));
         Ok(Self { inner, handle: handle.clone() })
+    }
+
+    /// Runs a task on the store's own threads.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.handle.spawn(task));
     }
 
     /// Waits for the store's answer on a thread that runs no tasks.

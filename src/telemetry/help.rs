@@ -38,6 +38,9 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         ("expeditor_log_writes_total", "Events, entries and leavings that were stored"),
         ("expeditor_recoveries_total", "Clients that showed a pid to have their session back, by outcome"),
         ("expeditor_admin_refusals_total", "Requests to /admin that were refused, by cause"),
+        ("expeditor_limited_total", "Connections, requests and events that met a limit, by limit"),
+        ("expeditor_audit_rows_total", "Rows of the audit trail that were stored"),
+        ("expeditor_audit_dropped_total", "Records of the audit trail that there was no room for"),
         ("expeditor_connect_refusals_total", "Connections that were refused, by cause"),
     ];
     for (name, help) in gauges {

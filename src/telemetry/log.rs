@@ -22,8 +22,12 @@ use crate::config::TelemetryConfig;
 pub fn init(config: TelemetryConfig) -> Result<(), tracing_subscriber::util::TryInitError> {
     // The libraries' own debug lines carry payloads and tokens (socketioxide logs the auth object),
     // so the operator's level is for this program alone.
-    let filter =
-        Targets::new().with_default(LevelFilter::WARN).with_target("expeditor", LevelFilter::from_level(config.level));
+    let level = LevelFilter::from_level(config.level);
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("expeditor", level)
+        // Who did what is written whatever else is too much.
+        .with_target("audit", level.max(LevelFilter::INFO));
     let registry = tracing_subscriber::registry().with(filter);
     if config.json {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

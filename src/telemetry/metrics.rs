@@ -75,9 +75,12 @@ pub struct Metrics {
     log_appends: Counter,
     log_commits: Histogram,
     log_held: Gauge,
+    audit_stored: Counter,
+    audit_dropped: Counter,
     recoveries: HashMap<&'static str, Counter>,
     connect_refusals: HashMap<&'static str, Counter>,
     admin_refusals: HashMap<&'static str, Counter>,
+    limits: HashMap<&'static str, Counter>,
     events: HashMap<(&'static str, EventStatus), Counter>,
     durations: HashMap<&'static str, Histogram>,
     pub bridge: BridgeMetrics,
@@ -85,8 +88,34 @@ pub struct Metrics {
 
 impl Metrics {
     /// Why a connection was refused: the values of `expeditor_connect_refusals_total`'s label.
-    pub const CONNECT_REFUSALS: [&'static str; 9] =
-        ["missing", "malformed", "signature", "expired", "too_early", "too_old", "revoked", "user", "unavailable"];
+    pub const CONNECT_REFUSALS: [&'static str; 10] = [
+        "missing",
+        "malformed",
+        "signature",
+        "expired",
+        "too_early",
+        "too_old",
+        "revoked",
+        "user",
+        "too_many",
+        "unavailable",
+    ];
+
+    /// Limits that somebody met: the values of `expeditor_limited_total`'s label.
+    pub const LIMITS: [&'static str; 12] = [
+        "connections",
+        "connections_per_address",
+        "sessions_per_user",
+        "head_timeout",
+        "connect_timeout",
+        "upgrade_timeout",
+        "body_timeout",
+        "answer_timeout",
+        "events",
+        "rooms",
+        "payload",
+        "admin_attempts",
+    ];
 
     /// Why an operator was refused: the values of `expeditor_admin_refusals_total`'s label.
     pub const ADMIN_REFUSALS: [&'static str; 3] = ["missing", "wrong", "too_many"];
@@ -141,27 +170,13 @@ impl Metrics {
                 (event, recorder.register_histogram(&key, &METADATA))
             })
             .collect();
-        let connect_refusals = Self::CONNECT_REFUSALS
-            .into_iter()
-            .map(|cause| {
-                let key = Key::from_parts("expeditor_connect_refusals_total", vec![Label::new("cause", cause)]);
-                (cause, recorder.register_counter(&key, &METADATA))
-            })
-            .collect();
-        let admin_refusals = Self::ADMIN_REFUSALS
-            .into_iter()
-            .map(|cause| {
-                let key = Key::from_parts("expeditor_admin_refusals_total", vec![Label::new("cause", cause)]);
-                (cause, recorder.register_counter(&key, &METADATA))
-            })
-            .collect();
-        let recoveries = Self::RECOVERIES
-            .into_iter()
-            .map(|outcome| {
-                let key = Key::from_parts("expeditor_recoveries_total", vec![Label::new("outcome", outcome)]);
-                (outcome, recorder.register_counter(&key, &METADATA))
-            })
-            .collect();
+        let counters = |name: &'static str, label: &'static str, values: &[&'static str]| {
+            let counter = |value: &&'static str| {
+                let key = Key::from_parts(name, vec![Label::new(label, *value)]);
+                (*value, recorder.register_counter(&key, &METADATA))
+            };
+            values.iter().map(counter).collect::<HashMap<_, _>>()
+        };
         Self {
             handle: recorder.handle(),
             started: Instant::now(),
@@ -181,9 +196,12 @@ impl Metrics {
             log_appends: counter("expeditor_log_writes_total"),
             log_commits: recorder.register_histogram(&Key::from_static_name("expeditor_log_commit_seconds"), &METADATA),
             log_held: gauge("expeditor_log_held"),
-            recoveries,
-            connect_refusals,
-            admin_refusals,
+            audit_stored: counter("expeditor_audit_rows_total"),
+            audit_dropped: counter("expeditor_audit_dropped_total"),
+            recoveries: counters("expeditor_recoveries_total", "outcome", &Self::RECOVERIES),
+            connect_refusals: counters("expeditor_connect_refusals_total", "cause", &Self::CONNECT_REFUSALS),
+            admin_refusals: counters("expeditor_admin_refusals_total", "cause", &Self::ADMIN_REFUSALS),
+            limits: counters("expeditor_limited_total", "limit", &Self::LIMITS),
             events,
             durations,
             bridge: BridgeMetrics::new(&recorder, &METADATA),
@@ -210,9 +228,29 @@ impl Metrics {
 
     /// Counts an operator who was refused; `cause` is one of [`Self::ADMIN_REFUSALS`].
     pub fn admin_refused(&self, cause: &'static str) {
+        if cause == "too_many" {
+            self.limited("admin_attempts");
+        }
         if let Some(counter) = self.admin_refusals.get(cause) {
             counter.increment(1);
         }
+    }
+
+    /// Counts one that met a limit; `limit` is one of [`Self::LIMITS`].
+    pub fn limited(&self, limit: &'static str) {
+        if let Some(counter) = self.limits.get(limit) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts rows of the audit trail that were stored.
+    pub fn audit_stored(&self, rows: u64) {
+        self.audit_stored.increment(rows);
+    }
+
+    /// Counts what the audit trail had no room for.
+    pub fn audit_dropped(&self, records: u64) {
+        self.audit_dropped.increment(records);
     }
 
     /// Counts a client that showed a `pid`; `outcome` is one of [`Self::RECOVERIES`].

@@ -227,6 +227,7 @@ fn the_commands_say_what_is_wrong_and_show_what_there_is() {
     let other = Keys::generate(7);
     let shown = expeditor(&["token", "inspect"], &[("BISCUIT_PUBLIC_KEY", &other.public)], &token);
     assert!(shown.contains("signature: does not hold"), "{shown}");
+    let stranger = format!("check if user($u) trusting ed25519/{}", "02469135".repeat(8));
     let private: &[(&str, &str)] = &[("BISCUIT_PRIVATE_KEY", &keys.private)];
     for (arguments, variables, line) in [
         (&["mint", "--device", "d"][..], &[][..], "BISCUIT_PRIVATE_KEY: missing; it takes"),
@@ -236,6 +237,8 @@ fn the_commands_say_what_is_wrong_and_show_what_there_is() {
         (&["mint", "--staff", "cvenue0001=KING"], private, "--staff: \"KING\" is no role"),
         (&["mint", "--device", "d", "--expires-in", "soon"], private, "--expires-in: it takes a length"),
         (&["mint", "--device", "d", "--check", "role(\"SYSTEM\")"], private, "--check: it takes"),
+        // Found by fuzzing: the library panics over a key that is none.
+        (&["mint", "--device", "d", "--check", &stranger], private, "--check: blocks of third parties"),
         (&["attenuate"], &[], "nothing to narrow the token down to"),
         (&["attenuate", "--read-only", "nonsense"], &[], "this is no biscuit token"),
         (&["attenuate", "--room", "bar:1", &token], &[], "--room: \"bar:1\" is no room"),

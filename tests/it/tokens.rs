@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::people::{BANNED, CHEF, GUEST};
-use crate::support::{Driver, Instance, USER_SECRET};
+use crate::support::people::{BANNED, CHEF, GUEST, seconds, sign};
+use crate::support::{Driver, Instance, SERVER_SECRET, USER_SECRET, token};
 
 /// What a client is told that brings this token.
 fn outcome(driver: &Driver, instance: &Instance, token: &str) -> Value {
@@ -69,4 +69,36 @@ fn a_session_ends_with_its_encrypted_token() {
     driver.call("wait", json!({ "client": "guest", "event": "error", "count": 1, "timeoutMs": 10_000 }));
     assert_eq!(driver.wait("guest", "error", 0)["code"], "TOKEN_EXPIRED");
     assert_eq!(driver.wait("guest", "$disconnect", 0), "io server disconnect");
+}
+
+#[test]
+fn while_a_secret_is_changed_the_one_before_it_opens_the_same_doors() {
+    const NEW: &str = "a-new-secret-of-at-least-32-bytes-for-everyone";
+    let new = [("NEXTAUTH_SECRET", NEW), ("SOCKET_SERVER_SECRET", NEW), ("ADMIN_TOKEN", NEW)];
+    let previous = [
+        ("NEXTAUTH_SECRET_PREVIOUS", USER_SECRET),
+        ("SOCKET_SERVER_SECRET_PREVIOUS", SERVER_SECRET),
+        ("ADMIN_TOKEN_PREVIOUS", "the-operators-old-token-of-32-bytes"),
+    ];
+    let (driver, minter) = (Driver::node(), Driver::minter());
+    let claims = json!({ "sub": CHEF, "exp": seconds(60) });
+    let sealed = mint(&minter, "nextAuth", json!({ "claims": claims, "secret": USER_SECRET }));
+    let old = [token(CHEF), sealed, SERVER_SECRET.to_owned()];
+    let admin = |instance: &Instance, token: &str| {
+        instance.get("/admin/api/actors", &[("authorization", &format!("Bearer {token}"))]).0
+    };
+
+    let changing = Instance::with(&[new.as_slice(), &previous].concat());
+    for token in old.iter().chain([&sign(&claims, NEW), &NEW.to_owned()]) {
+        assert_eq!(outcome(&driver, &changing, token), "connected");
+    }
+    assert_eq!([admin(&changing, NEW), admin(&changing, "the-operators-old-token-of-32-bytes")], [200, 200]);
+    driver.call("disconnectAll", json!({ "prefix": "" }));
+
+    let changed = Instance::with(&new);
+    for token in &old {
+        assert_eq!(outcome(&driver, &changed, token), "Authentication failed");
+    }
+    assert_eq!(outcome(&driver, &changed, &sign(&claims, NEW)), "connected");
+    assert_eq!(admin(&changed, "the-operators-old-token-of-32-bytes"), 401);
 }

@@ -12,7 +12,7 @@ use biscuit_auth::builder::{Fact, Policy as DatalogPolicy, PolicyKind, Predicate
 use biscuit_auth::error::{Logic, MatchedPolicy, Token as BiscuitError};
 use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits, BlockBuilder};
 
-use crate::domain::{Identity, Refusal, RoomKind};
+use crate::domain::{Identity, Refusal, RoomKind, names_a_key};
 
 pub use decisions::Decisions;
 pub use question::{Operation, Place, Question};
@@ -89,6 +89,11 @@ impl Policy {
     /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, PolicyFault> {
         let fault = |error: BiscuitError| PolicyFault::Syntax(one_line(&error.to_string()));
+        if names_a_key(text) {
+            return Err(PolicyFault::Syntax(
+                "it names a public key, and blocks of third parties are not trusted".to_owned(),
+            ));
+        }
         let whole = AuthorizerBuilder::new().code(text).map_err(fault)?;
         let (facts, rules, checks, policies) = whole.build_unauthenticated().map_err(fault)?.dump();
         if !policies.iter().any(|policy| policy.kind == PolicyKind::Allow) {

@@ -247,6 +247,9 @@ fn another_policy_replaces_the_first_and_a_faulty_one_is_named() {
     assert!(renaming.decide(&user("u", &[]), &named(&format!("venue:{HERE}")), UNIX_EPOCH).is_ok());
     assert!(renaming.decide(&user("u", &[]), &named(&format!("kitchen:{HERE}")), UNIX_EPOCH).is_err());
     assert!(matches!(Policy::parse("allow if operation("), Err(PolicyFault::Syntax(text)) if !text.contains('\n')));
+    // Found by fuzzing: the library panics over a key that is none.
+    let stranger = format!("allow if user($u) trusting ed25519/{}", "02469135".repeat(8));
+    assert!(matches!(Policy::parse(&stranger), Err(PolicyFault::Syntax(_))));
     assert!(matches!(Policy::parse(""), Err(PolicyFault::Empty)));
     assert!(matches!(Policy::load(Some(Path::new("/nowhere"))), Err(PolicyFault::Unreadable(_))));
 }

@@ -12,8 +12,8 @@ use biscuit_auth::error::Format;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 
+use super::secrets;
 use crate::config::AuthConfig;
 use crate::config::keys::PublicKeys;
 use crate::domain::{UserId, Warrant};
@@ -66,8 +66,9 @@ impl TokenRefusal {
 
 /// Checks tokens against the configured secrets.
 pub struct Tokens {
-    server_secret: Option<SecretString>,
-    user: Option<UserKeys>,
+    server_secrets: Vec<SecretString>,
+    /// The present secret's, then the one's before it, if that is still taken.
+    user: Vec<UserKeys>,
     validation: Validation,
     biscuit_keys: PublicKeys,
 }
@@ -93,13 +94,13 @@ impl Tokens {
             Some(name) => vec![name],
             None => jwe::DEFAULT_COOKIES.to_vec(),
         };
-        let user = config.user_secret.as_ref().map(|secret| {
+        let keys = |secret: &SecretString| {
             let secret = secret.expose_secret().as_bytes();
             UserKeys { signature: DecodingKey::from_secret(secret), session: SessionKeys::derive(secret, &cookies) }
-        });
+        };
         Self {
-            server_secret: config.server_secret.clone(),
-            user,
+            server_secrets: config.server_secret.iter().chain(&config.previous_server_secret).cloned().collect(),
+            user: config.user_secret.iter().chain(&config.previous_user_secret).map(keys).collect(),
             validation,
             biscuit_keys: config.biscuit_keys.clone(),
         }
@@ -119,12 +120,22 @@ impl Tokens {
         if dots == 0 {
             return self.biscuit(token, SystemTime::now());
         }
-        let user = self.user.as_ref().ok_or(TokenRefusal::Signature)?;
-        let claims = match dots {
-            4 => serde_json::from_slice(&user.session.open(token)?).map_err(|_| TokenRefusal::Malformed)?,
-            _ => self.signed_claims(token, &user.signature)?,
-        };
-        claims.check(SystemTime::now())
+        let mut claims = Err(TokenRefusal::Signature);
+        for keys in &self.user {
+            claims = self.claims(token, dots, keys);
+            // Another key may fit where this one did not; nothing else can become better.
+            if !matches!(claims, Err(TokenRefusal::Signature)) {
+                break;
+            }
+        }
+        claims?.check(SystemTime::now())
+    }
+
+    fn claims(&self, token: &str, dots: usize, keys: &UserKeys) -> Result<Claims, TokenRefusal> {
+        match dots {
+            4 => serde_json::from_slice(&keys.session.open(token)?).map_err(|_| TokenRefusal::Malformed),
+            _ => self.signed_claims(token, &keys.signature),
+        }
     }
 
     fn biscuit(&self, token: &str, now: SystemTime) -> Result<Claim, TokenRefusal> {
@@ -153,9 +164,7 @@ impl Tokens {
 
     /// Takes as long for a right prefix as for a wrong one.
     pub fn is_server_secret(&self, token: &str) -> bool {
-        self.server_secret
-            .as_ref()
-            .is_some_and(|secret| secret.expose_secret().as_bytes().ct_eq(token.as_bytes()).into())
+        secrets::any_is(&self.server_secrets, token)
     }
 
     fn signed_claims(&self, token: &str, key: &DecodingKey) -> Result<Claims, TokenRefusal> {
@@ -212,6 +221,33 @@ mod tests {
         assert!(matches!(tokens().verify(SERVER), Ok(Claim::Backend)));
         assert!(tokens().verify(&SERVER[..SERVER.len() - 1]).is_err());
         assert!(tokens().verify(&format!("{SERVER}x")).is_err());
+    }
+
+    #[test]
+    fn the_secrets_before_are_taken_as_long_as_they_are_named() {
+        let old = |secret: &str| Some(secret.to_owned().into());
+        let config = AuthConfig {
+            user_secret: old("the-new-user-secret-of-at-least-32-bytes"),
+            server_secret: old("the-new-server-secret-of-32-bytes-or-more"),
+            previous_user_secret: old(SECRET),
+            previous_server_secret: old(SERVER),
+            ..AuthConfig::default()
+        };
+        let claims = json!({"sub": "u"});
+        let newer = sign(&Header::default(), &claims, "the-new-user-secret-of-at-least-32-bytes");
+        let rotating = Tokens::new(&config);
+        for user in [&newer, &token(&claims)] {
+            assert!(matches!(rotating.verify(user), Ok(Claim::User { .. })));
+        }
+        for backend in ["the-new-server-secret-of-32-bytes-or-more", SERVER] {
+            assert!(matches!(rotating.verify(backend), Ok(Claim::Backend)));
+        }
+        let other = sign(&Header::default(), &claims, "neither of the two");
+        assert_eq!(rotating.verify(&other).unwrap_err(), TokenRefusal::Signature);
+        let done = Tokens::new(&AuthConfig { previous_user_secret: None, previous_server_secret: None, ..config });
+        assert!(done.verify(&newer).is_ok());
+        assert_eq!(done.verify(&token(&claims)).unwrap_err(), TokenRefusal::Signature);
+        assert!(done.verify(SERVER).is_err());
     }
 
     #[test]

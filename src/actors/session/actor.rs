@@ -19,7 +19,7 @@ use super::operator;
 use super::reading::Reading;
 use super::recovery::Recovery;
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
-use crate::access::{Decisions, Pids, Policy, RateLimit};
+use crate::access::{Decisions, Permit, Pids, Policy, Quota, RateLimit, Spender};
 use crate::actors::cluster_bridge::{Announcement, Cluster};
 use crate::actors::insight::{Census, Post, SessionRecord};
 use crate::actors::messages::{
@@ -28,9 +28,9 @@ use crate::actors::messages::{
     Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
 };
 use crate::actors::sequencer::LogView;
-use crate::actors::{Audience, Registry, RevocationMonitor, RightsMonitor, Sequencer};
+use crate::actors::{Audience, AuditTrail, Registry, RevocationMonitor, RightsMonitor, Sequencer};
 use crate::config::LogConfig;
-use crate::domain::{Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
+use crate::domain::{AuditTarget, Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
 use crate::store::log::Write;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{EventStatus, Metrics};
@@ -49,6 +49,8 @@ pub struct SessionServices {
     pub policy: Arc<Policy>,
     pub store: Store,
     pub rate_limit: RateLimit,
+    /// Sessions, by user.
+    pub sessions: Arc<Quota<Spender>>,
     pub metrics: Arc<Metrics>,
     pub directory: Arc<Directory>,
     pub census: Arc<Census>,
@@ -56,6 +58,7 @@ pub struct SessionServices {
     pub cluster: Option<Arc<Cluster>>,
     pub max_rooms: usize,
     pub publish_ids: PublishIds,
+    pub audit: AuditTrail,
 }
 
 /// `{ok: true, id, offset, durable}`
@@ -128,6 +131,8 @@ pub struct SessionSeed {
     pub pid: PidKey,
     /// Set where it goes on from an earlier connection.
     pub recovery: Option<Recovery>,
+    /// Its place among its user's sessions.
+    pub place: Option<Permit<Spender>>,
 }
 
 pub struct Session {
@@ -136,7 +141,9 @@ pub struct Session {
     /// What the policy has said of it.
     pub(super) decisions: Arc<Decisions>,
     pub(super) expires_at: Option<SystemTime>,
-    pub(super) socket_id: Box<str>,
+    pub(super) socket_id: Arc<str>,
+    /// What the audit trail calls it.
+    pub(super) actor: Arc<str>,
     pub(super) pid: PidKey,
     /// Rooms that it is on its way back into; read once it is in all of them.
     pub(super) arriving: usize,
@@ -148,6 +155,7 @@ pub struct Session {
     /// Since when its client has not had everything for want of taking it.
     pub(super) behind_since: Option<Instant>,
     pub(super) services: Arc<SessionServices>,
+    _place: Option<Permit<Spender>>,
 }
 
 impl Session {
@@ -166,6 +174,7 @@ impl Session {
             audience_index,
             pid,
             recovery,
+            place,
             ..
         } = seed;
         let recovered = recovery.is_some();
@@ -175,6 +184,7 @@ impl Session {
         let rooms: Option<Vec<RoomName>> =
             recovery.as_ref().map(|recovery| recovery.rooms.iter().map(|room| room.room.clone()).collect());
         let (session_services, session_identity) = (services.clone(), identity.clone());
+        let actor = Arc::from(identity.label());
         let decisions = Arc::new(decisions);
         let own_room = access::own_room(&decisions, &identity);
         let session = Self::start_in_arbiter(arbiter, {
@@ -192,7 +202,8 @@ impl Session {
                 state: SessionState::new(session_identity, session_services.max_rooms),
                 decisions,
                 expires_at,
-                socket_id,
+                socket_id: socket_id.into(),
+                actor,
                 pid,
                 arriving: recovery.as_ref().map_or(0, |recovery| recovery.rooms.len()),
                 came_back: recovery,
@@ -201,6 +212,7 @@ impl Session {
                 behind_since: None,
                 record,
                 services: session_services,
+                _place: place,
             }
         });
         let session = Post::new(session, record.probe.clone());
@@ -375,7 +387,7 @@ impl Handler<PublishSettled> for Session {
     fn handle(&mut self, message: PublishSettled, _: &mut Self::Context) {
         let _handling = self.record.probe.handling_other();
         let PublishSettled { ack, received, outcome, slot } = message;
-        let asked = Asked { event: "broadcast", ack, received, slot };
+        let asked = Asked { event: "broadcast", ack, received, slot, target: AuditTarget::default() };
         match outcome {
             Ok(published) => {
                 self.count(&asked, EventStatus::Success);
@@ -402,6 +414,7 @@ impl Handler<JoinFailed> for Session {
             self.send_leave(room.clone(), rests_on, false, Reply::default());
         }
         let refusal = Refusal::new(code, failure_message(event));
+        self.audit_refusal(event, &refusal, AuditTarget::room(&room));
         self.member.outlet.push_notice(&error_packet(&refusal, event, Some(&room)));
         self.acknowledge(ack, &refused_ack(&refusal));
     }
@@ -457,7 +470,7 @@ impl Handler<TokenRevoked> for Session {
     type Result = ();
 
     fn handle(&mut self, _: TokenRevoked, ctx: &mut Self::Context) {
-        self.end("its token was revoked", ctx);
+        self.end("revoked", ctx);
     }
 }
 

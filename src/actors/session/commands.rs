@@ -20,7 +20,8 @@ use crate::actors::ingress::IngressSlot;
 use crate::actors::messages::{ClientEvent, EventPayload, Publish, Reply};
 use crate::actors::publication::Receipt;
 use crate::domain::{
-    Command, Cuid, ErrorCode, Event, Identity, KitchenStatus, PublishRequest, Refusal, RoomName, UserId,
+    AuditOutcome, AuditTarget, Command, Cuid, ErrorCode, Event, Identity, KitchenStatus, PublishRequest, Refusal,
+    RoomName, UserId,
 };
 use crate::store::log::{Append, ItemChange, PublishName};
 use crate::telemetry::EventStatus;
@@ -32,6 +33,8 @@ pub(super) struct Asked {
     pub received: Instant,
     /// Held until the answer: only so much of a client's input is under way.
     pub slot: IngressSlot,
+    /// What it is about, for the audit trail.
+    pub target: AuditTarget,
 }
 
 impl Session {
@@ -40,8 +43,15 @@ impl Session {
         let known = Command::known_event(&name);
         tracing::debug!(kind = "socket_event", event = bounded_name(&name), socketId = %self.socket_id);
         match (self.understand(&name, payload), known) {
-            (Ok(command), Some(event)) => self.carry_out(command, Asked { event, ack, received, slot }, ctx),
-            (Err(refusal), _) => self.refuse(&name, known, ack, received, &refusal),
+            (Ok(command), Some(event)) => {
+                let target = AuditTarget::of(&command);
+                self.carry_out(command, Asked { event, ack, received, slot, target }, ctx);
+            }
+            (Err(refusal), _) => {
+                // Events that there are none of are counted, and not written down.
+                known.into_iter().for_each(|event| self.audit_refusal(event, &refusal, AuditTarget::default()));
+                self.refuse(&name, known, ack, received, &refusal);
+            }
             (Ok(_), None) => unreachable!("an event that is not known is not understood"),
         }
     }
@@ -103,9 +113,13 @@ impl Session {
             registry.do_send(Publish { append, receipt: receipt.by(key) });
             let published = outcome.await.unwrap_or(Err(Receipt::LOST));
             published.map_err(|refusal| Refusal { message: failure_message(event), ..refusal })?;
-            Ok::<_, AccessError>(success)
+            Ok::<_, AccessError>((success, found))
         };
-        self.wait_for(changing, asked, ctx, |session, success, asked, _| session.settle(asked, Ok(success)));
+        self.wait_for(changing, asked, ctx, |session, (success, found), mut asked, _| {
+            asked.target.room = Some(RoomName::kitchen(&found.facts.venue));
+            asked.target.tab = Some(found.tab);
+            session.settle(asked, Ok(success));
+        });
     }
 
     fn read_notification(&self, notification: UserId, asked: Asked, ctx: &mut Context<Self>) {
@@ -144,7 +158,10 @@ impl Session {
         let (append, id) = publishing(&self.services, &self.state.identity, request);
         let session = ctx.address().recipient();
         let receipt = Receipt::for_session(id, session, asked.ack, asked.received, asked.slot).by(self.member.key);
+        let rooms = append.rooms.clone();
         self.services.registry.do_send(Publish { append, receipt });
+        // Behind the publish, which waits for nothing of this.
+        self.audit_publish(&rooms);
     }
 
     /// Waits for an answer of the store; the session's other messages wait behind it.
@@ -171,17 +188,26 @@ impl Session {
         match outcome {
             Ok(success) => {
                 self.count(&asked, EventStatus::Success);
+                if !asked.event.ends_with(":leave") {
+                    self.audit(asked.event, AuditOutcome::Done, None, asked.target);
+                }
                 if let Some(event) = success.event_packet() {
                     self.member.outlet.push_notice(&event);
                 }
                 self.acknowledge(asked.ack, &success.ack());
             }
-            Err(refusal) => self.refuse(asked.event, Some(asked.event), asked.ack, asked.received, &refusal),
+            Err(refusal) => {
+                self.audit_refusal(asked.event, &refusal, asked.target);
+                self.refuse(asked.event, Some(asked.event), asked.ack, asked.received, &refusal);
+            }
         }
     }
 
     fn refuse(&self, name: &str, known: Option<&'static str>, ack: Option<i64>, received: Instant, refusal: &Refusal) {
         let status = EventStatus::of::<()>(&Err(refusal.clone()));
+        if let Some(limit) = limit_met(refusal.code) {
+            self.services.metrics.limited(limit);
+        }
         self.record.note_error(known.unwrap_or("unknown"), refusal);
         self.services.metrics.client_event(known, status, received.elapsed());
         self.member.outlet.push_notice(&error_packet(refusal, name, None));
@@ -196,6 +222,16 @@ impl Session {
 
     pub(super) fn count(&self, asked: &Asked, status: EventStatus) {
         self.services.metrics.client_event(Some(asked.event), status, asked.received.elapsed());
+    }
+}
+
+/// The metric's label for what a refusal says of a limit.
+const fn limit_met(code: ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::RateLimited => Some("events"),
+        ErrorCode::TooManyRooms => Some("rooms"),
+        ErrorCode::TooLarge => Some("payload"),
+        _ => None,
     }
 }
 

@@ -46,10 +46,11 @@ pub async fn identify(
     }
 }
 
-/// Whether this is a biscuit whose holder may see inside, by the policy. Where that cannot be told, not.
-pub async fn is_operator(tokens: &Tokens, services: &SessionServices, token: &str) -> bool {
-    let Ok((identity @ Identity::Bearer(_), _)) = identify(tokens, &services.store, token).await else { return false };
-    services.policy.decide(&identity, &Question::anywhere(Operation::Admin), SystemTime::now()).is_ok()
+/// The holder of a biscuit that may see inside, by the policy. Where that cannot be told, nobody.
+pub async fn operator(tokens: &Tokens, services: &SessionServices, token: &str) -> Option<Identity> {
+    let (identity @ Identity::Bearer(_), _) = identify(tokens, &services.store, token).await.ok()? else { return None };
+    let verdict = services.policy.decide(&identity, &Question::anywhere(Operation::Admin), SystemTime::now());
+    verdict.is_ok().then_some(identity)
 }
 
 async fn user(store: &Store, id: &UserId) -> Result<Arc<UserFacts>, NotIdentified> {

@@ -14,11 +14,12 @@ pub mod recovery;
 mod rights;
 mod sampler;
 mod state;
+mod trail;
 
 pub use access::read_publish;
 pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
 pub use commands::publishing;
 pub use directory::{Directory, Listed};
-pub use identify::{NotIdentified, identify, is_operator};
+pub use identify::{NotIdentified, identify, operator};
 pub use operator::as_if_asked;
 pub use sampler::Sampler;

@@ -52,7 +52,7 @@ impl Handler<EndSession> for Session {
     type Result = ();
 
     fn handle(&mut self, _: EndSession, ctx: &mut Self::Context) {
-        self.end("an operator ended it", ctx);
+        self.end("operator", ctx);
     }
 }
 

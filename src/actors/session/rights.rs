@@ -8,7 +8,8 @@ use super::access::{self, AccessError};
 use super::actor::Session;
 use super::state::error_packet;
 use crate::actors::messages::{Closing, Reply};
-use crate::domain::{ErrorCode, Refusal, RoomName};
+use crate::domain::audit::action;
+use crate::domain::{AuditOutcome, AuditTarget, ErrorCode, Refusal, RoomName};
 
 const EXPIRED: Refusal = Refusal::new(ErrorCode::TokenExpired, "Token expired");
 
@@ -52,7 +53,7 @@ impl Session {
                 session.state.identity = identity;
                 lost.into_iter().for_each(|(room, refusal)| session.put_out(&room, &refusal));
             }
-            Ok(None) => session.end("the user is no longer active", ctx),
+            Ok(None) => session.end("user", ctx),
             // Who was let in stays in while the database is away.
             Err(error) => {
                 tracing::warn!(%error, "rights could not be checked again");
@@ -65,14 +66,16 @@ impl Session {
     fn put_out(&mut self, room: &RoomName, refusal: &Refusal) {
         if let Some(rests_on) = self.state.leave(room) {
             tracing::info!(user = self.state.identity.label(), %room, "put out of a room");
+            self.audit_refusal(action::ROOM_LOST, refusal, AuditTarget::room(room));
             let event = error_packet(refusal, room.kind().join_event().unwrap_or_default(), Some(room));
             self.read_no_more_of(room);
             self.send_leave(room.clone(), rests_on, true, Reply { event: Some(event), ack: None });
         }
     }
 
-    /// Ends the session for good: the client is told to stay away.
+    /// Ends the session for good, and says why in a word: the client is told to stay away.
     pub(super) fn end(&self, why: &'static str, ctx: &mut Context<Self>) {
+        self.audit(action::SESSION_END, AuditOutcome::Done, Some(why), AuditTarget::default());
         tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, why, "session ended");
         self.member.outlet.close(Closing::Session);
         ctx.stop();
@@ -84,7 +87,7 @@ impl Session {
             ctx.run_later(left.min(Self::FARTHEST_TIMER), Self::end_with_token);
         } else {
             self.member.outlet.push_notice(&error_packet(&EXPIRED, "connect", None));
-            self.end("the token expired", ctx);
+            self.end("expired", ctx);
         }
     }
 }

@@ -11,8 +11,8 @@ use biscuit_auth::{Biscuit, KeyPair, UnverifiedBiscuit};
 use clap::{Args, Subcommand};
 
 use crate::config::Config;
-use crate::domain::{Cuid, RevocationId, StaffRole, UserId, Warrant};
-use crate::store::Store;
+use crate::domain::{AuditRecord, Cuid, RevocationId, StaffRole, UserId, Warrant};
+use crate::store::{AuditEntry, Store};
 use narrowing::Narrowing;
 
 #[derive(Subcommand)]
@@ -178,6 +178,8 @@ impl Revoke {
             Store::open(&config.database, &config.log).context("DATABASE_URL: the database cannot be opened")?;
         let revoked = store.block_on(store.revoke(&id, self.reason));
         let is_new = revoked.context("not revoked; `expeditor migrate` brings a database up to date")?;
+        // Best effort: the token is revoked already.
+        store.block_on(store.append_audit([AuditEntry::now(AuditRecord::revoked(id.as_str()))].into())).ok();
         println!("{} {id}", if is_new { "revoked" } else { "was revoked before:" });
         Ok(())
     }

@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::access::policy::Operation;
-use crate::domain::{Cuid, RoomName};
+use crate::domain::{Cuid, RoomName, names_a_key};
 
 /// Entering rooms, and nothing else.
 const READING: [&str; 5] = ["connect", "tab:join", "venue:join", "kitchen:join", "table:join"];
@@ -72,6 +72,9 @@ impl Narrowing {
             let check = check.trim();
             if !check.starts_with("check ") && !check.starts_with("reject ") {
                 bail!("--check: it takes `check if …`, `check all …` or `reject if …`");
+            }
+            if names_a_key(check) {
+                bail!("--check: blocks of third parties are not trusted here, so no key can be named");
             }
             add(check, HashMap::new()).context("--check")?;
         }

@@ -113,6 +113,12 @@ const RESERVED: [&str; 10] = [
     "cooks_in",
 ];
 
+/// Whether Datalog names a public key. Nothing here trusts blocks of third parties, and the library
+/// panics over a key that is no point of its curve.
+pub fn names_a_key(datalog: &str) -> bool {
+    ["ed25519/", "secp256r1/"].iter().any(|algorithm| datalog.contains(algorithm))
+}
+
 impl Warrant {
     /// Blocks of a token, its first included.
     pub const MAX_BLOCKS: usize = 16;

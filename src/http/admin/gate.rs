@@ -1,17 +1,21 @@
 //! Lets operators in: the token as Bearer, or as the password of Basic with any user name. The token is
 //! `ADMIN_TOKEN`, or a biscuit that the policy allows it.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::access::NotAdministrator;
-use crate::actors::session::is_operator;
+use crate::actors::session::{SessionServices, operator};
+use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity};
 use crate::http::HttpState;
 use crate::socket::SocketServer;
 use crate::socket::handover::peer_of;
@@ -20,33 +24,69 @@ pub async fn admit<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if let Some(refusal) = refusal(request.request()).await {
-        return Ok(request.into_response(refusal).map_into_right_body());
-    }
+    match operator_of(request.request()).await {
+        Ok(operator) => request.extensions_mut().insert(operator),
+        Err(refusal) => return Ok(request.into_response(refusal).map_into_right_body()),
+    };
     let mut answer = next.call(request).await?;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer.map_into_left_body())
 }
 
-async fn refusal(request: &HttpRequest) -> Option<HttpResponse> {
+/// Who was let in.
+#[derive(Clone)]
+pub struct Operator {
+    /// As the audit trail calls them.
+    pub name: Arc<str>,
+    pub address: Option<IpAddr>,
+}
+
+impl Operator {
+    /// Whoever brings `ADMIN_TOKEN`.
+    const BY_TOKEN: &str = "ADMIN";
+
+    /// What an operator does is one line in the log, and in the audit trail.
+    pub fn record(&self, services: &SessionServices, action: &'static str, outcome: AuditOutcome, target: AuditTarget) {
+        let (actor, address) = (Some(self.name.clone()), self.address);
+        services.audit.record(AuditRecord { actor, action, outcome, cause: None, target, session: None, address });
+    }
+}
+
+async fn operator_of(request: &HttpRequest) -> Result<Operator, HttpResponse> {
     // A browser sends a password that it knows with other pages' requests as well.
     if !is_our_own_page(request) {
-        return Some(HttpResponse::Forbidden().json(json!({ "error": "Origin not allowed" })));
+        return Err(HttpResponse::Forbidden().json(json!({ "error": "Origin not allowed" })));
     }
-    let state = request.app_data::<web::Data<HttpState>>()?;
-    let server = request.app_data::<web::Data<SocketServer>>()?;
+    let not_set_up = || HttpResponse::InternalServerError().json(json!({ "error": "Internal error" }));
+    let state = request.app_data::<web::Data<HttpState>>().ok_or_else(not_set_up)?;
+    let server = request.app_data::<web::Data<SocketServer>>().ok_or_else(not_set_up)?;
     let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
     let token = token(request);
     let by_policy = match token.as_deref() {
-        Some(token) => is_operator(&state.tokens, &state.services, token).await,
-        None => false,
+        Some(token) => operator(&state.tokens, &state.services, token).await,
+        None => None,
     };
-    let refused = state.admin.check_either(token.as_deref(), peer, by_policy).err()?;
-    state.services.metrics.admin_refused(refused.cause());
-    if refused != NotAdministrator::Missing {
-        tracing::warn!(cause = refused.cause(), peer = peer.map(tracing::field::display), "an operator was refused");
+    let name = by_policy.as_ref().map_or(Operator::BY_TOKEN, Identity::label).into();
+    match state.admin.check_either(token.as_deref(), peer, by_policy.is_some()) {
+        Ok(()) => Ok(Operator { name, address: peer }),
+        Err(refused) => {
+            note(&state.services, refused, peer);
+            Err(answer(refused))
+        }
     }
-    Some(match refused {
+}
+
+fn note(services: &SessionServices, refused: NotAdministrator, address: Option<IpAddr>) {
+    services.metrics.admin_refused(refused.cause());
+    // Without a token it is a browser that asks whether it needs one.
+    if refused != NotAdministrator::Missing {
+        tracing::warn!(cause = refused.cause(), peer = address.map(tracing::field::display), "an operator was refused");
+        services.audit.record(AuditRecord::admin_refused(refused.cause(), address));
+    }
+}
+
+fn answer(refused: NotAdministrator) -> HttpResponse {
+    match refused {
         NotAdministrator::TooMany { retry_after } => HttpResponse::TooManyRequests()
             .insert_header((RETRY_AFTER, retry_after.as_secs().max(1).to_string()))
             .json(json!({ "error": "Too many attempts" })),
@@ -54,7 +94,7 @@ async fn refusal(request: &HttpRequest) -> Option<HttpResponse> {
             .insert_header((WWW_AUTHENTICATE, "Basic realm=\"expeditor\", charset=\"UTF-8\""))
             .append_header((WWW_AUTHENTICATE, "Bearer realm=\"expeditor\""))
             .json(json!({ "error": "Unauthorized" })),
-    })
+    }
 }
 
 /// Programs send no origin; pages send theirs with whatever could change something.
@@ -66,7 +106,11 @@ fn is_our_own_page(request: &HttpRequest) -> bool {
 }
 
 fn token(request: &HttpRequest) -> Option<String> {
-    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    token_in(request.headers().get(AUTHORIZATION)?.to_str().ok()?)
+}
+
+/// The token in the value of an `Authorization` header, if it is of one of the two schemes.
+pub(crate) fn token_in(header: &str) -> Option<String> {
     let (scheme, rest) = header.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(rest.trim().to_owned());

@@ -2,8 +2,9 @@
 
 mod actions;
 mod actors;
+mod audit;
 mod events;
-mod gate;
+pub(crate) mod gate;
 mod page;
 mod rooms;
 mod sessions;
@@ -25,6 +26,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
             .route("/api/actors", web::get().to(actors::list))
             .route("/api/series", web::get().to(actors::series))
             .route("/api/events", web::get().to(events::find))
+            .route("/api/audit", web::get().to(audit::list))
             .route("/api/rooms/{name}", web::get().to(rooms::show))
             .route("/api/rooms/{name}/restart", web::post().to(actions::restart_room))
             .route("/api/sessions/{id}", web::get().to(sessions::show))

@@ -1,6 +1,7 @@
 //! What an Admin UI asks to have done. A join or a leave is done as if the session's client had asked
 //! for it, so the same policy decides; an emit to a room is a publish like any other.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,11 +13,13 @@ use socketioxide_core::Value as PacketValue;
 use crate::actors::messages::{EndSession, Publish, Tell};
 use crate::actors::publication::Receipt;
 use crate::actors::session::{Listed, SessionServices, as_if_asked, publishing};
-use crate::domain::{EventPacket, Identity, PublishRequest, Refusal, RoomName};
+use crate::domain::audit::action;
+use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, EventPacket, Identity, PublishRequest, Refusal, RoomName};
 
 /// Takes the commands of one UI.
 pub struct Commands {
     pub services: Arc<SessionServices>,
+    pub address: Option<IpAddr>,
 }
 
 impl MessageHandler<LocalAdapter, Self> for Commands {
@@ -37,6 +40,19 @@ impl MessageHandler<LocalAdapter, Self> for Commands {
 }
 
 impl Commands {
+    fn record(&self, action: &'static str, target: AuditTarget) {
+        self.services.audit.record(AuditRecord {
+            // A UI comes with the operators' token alone.
+            actor: Some("ADMIN".into()),
+            action,
+            outcome: AuditOutcome::Done,
+            cause: None,
+            target,
+            session: None,
+            address: self.address,
+        });
+    }
+
     fn emit(&self, filter: Option<&str>, event: Option<&str>, payload: Option<&Value>) {
         let filter = filter.filter(|filter| !filter.is_empty());
         let room = filter.and_then(RoomName::parse);
@@ -48,6 +64,7 @@ impl Commands {
             Ok(request) => {
                 let packet = EventPacket::new(request.event.as_str(), &request.payload);
                 tracing::warn!(filter, event, "an operator emits to sessions");
+                self.record(action::ADMIN_EMIT, AuditTarget::default());
                 for Listed { session, .. } in self.selected(filter) {
                     session.do_send(Tell { packet: packet.clone() });
                 }
@@ -59,6 +76,7 @@ impl Commands {
     fn publish(&self, request: PublishRequest) {
         let (append, id) = publishing(&self.services, &Identity::System, request);
         tracing::warn!(rooms = ?append.rooms, event = append.event.name(), "an operator publishes");
+        append.rooms.iter().for_each(|room| self.record(action::ADMIN_EMIT, AuditTarget::room(room)));
         let (receipt, _) = Receipt::for_caller(id);
         self.services.registry.do_send(Publish { append, receipt });
     }
@@ -68,14 +86,20 @@ impl Commands {
             return refused(how, &Refusal::invalid("room"));
         };
         tracing::warn!(%room, filter, how, "an operator moves sessions");
-        for Listed { session, .. } in self.selected(filter) {
+        let action = if how == "join" { action::ADMIN_JOIN } else { action::ADMIN_LEAVE };
+        for Listed { session, record } in self.selected(filter) {
+            let subject = Some(record.life.socket_id.clone());
+            self.record(action, AuditTarget { subject, ..AuditTarget::room(&room) });
             as_if_asked(how, &room).into_iter().for_each(|asked| session.do_send(asked));
         }
     }
 
     fn disconnect(&self, filter: Option<&str>) {
         tracing::warn!(filter, "an operator disconnects sessions");
-        self.selected(filter).into_iter().for_each(|Listed { session, .. }| session.do_send(EndSession));
+        for Listed { session, record } in self.selected(filter) {
+            self.record(action::ADMIN_DISCONNECT, AuditTarget::subject(&record.life.socket_id));
+            session.do_send(EndSession);
+        }
     }
 
     /// One session by its id, those in a room by its name, or all.

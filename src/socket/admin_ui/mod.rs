@@ -21,9 +21,11 @@ use socketioxide::extract::{HttpExtension, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 use socketioxide::socket::DisconnectReason;
 
+use super::handshake::HandshakeTimer;
 use super::link::Link;
 use crate::access::AdminAccess;
 use crate::actors::session::SessionServices;
+use crate::domain::AuditRecord;
 use commands::Commands;
 use feed::Feed;
 use passes::Passes;
@@ -36,6 +38,7 @@ pub struct AdminUi {
     access: Arc<AdminAccess>,
     services: Arc<SessionServices>,
     passes: Passes,
+    handshakes: HandshakeTimer,
     /// UIs that are connected.
     connected: AtomicUsize,
 }
@@ -59,14 +62,14 @@ struct Auth {
 
 impl AdminUi {
     /// Serves the namespace.
-    pub fn serve(io: &SocketIo, access: Arc<AdminAccess>, services: Arc<SessionServices>) {
+    pub fn serve(io: &SocketIo, access: Arc<AdminAccess>, services: Arc<SessionServices>, handshakes: HandshakeTimer) {
         let passes = Passes::default();
-        let ui = Arc::new(Self { access, services, passes, connected: AtomicUsize::new(0) });
+        let ui = Arc::new(Self { access, services, passes, handshakes, connected: AtomicUsize::new(0) });
         let greet = {
             let ui = ui.clone();
             async move |link: HttpExtension<Arc<Link>>, auth: TryData<Value>| ui.receive(&link.0, auth.0.ok())
         };
-        let open = async move |socket: SocketRef| ui.open(&socket);
+        let open = async move |socket: SocketRef, link: HttpExtension<Arc<Link>>| ui.open(&socket, &link.0);
         io.ns("/admin", open.with(greet));
     }
 
@@ -83,19 +86,23 @@ impl AdminUi {
                 peer = link.peer.map(tracing::field::display),
                 "an Admin UI was refused"
             );
+            self.services.audit.record(AuditRecord::admin_refused(refused.cause(), link.peer));
             InvalidCredentials
         })
     }
 
-    fn open(self: &Arc<Self>, socket: &SocketRef) {
+    fn open(self: &Arc<Self>, socket: &SocketRef, link: &Arc<Link>) {
         tracing::info!("an Admin UI connected");
-        socket.on_fallback::<Commands, Commands>(Commands { services: self.services.clone() });
+        socket.on_fallback::<Commands, Commands>(Commands { services: self.services.clone(), address: link.peer });
         socket.on_disconnect({
-            let ui = self.clone();
+            let (ui, link) = (self.clone(), link.clone());
             async move |_: DisconnectReason| {
+                link.unused();
+                ui.handshakes.expect_session(&link);
                 ui.connected.fetch_sub(1, Ordering::Relaxed);
             }
         });
+        link.used();
         self.connected.fetch_add(1, Ordering::Relaxed);
         // A UI that has gone needs nothing. With the pass the page gets in again after a reload.
         socket.emit("session", &self.passes.issue()).ok();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Postgres, read, retention};
+use super::{Postgres, audit, read, retention};
 use crate::config::LogConfig;
 use crate::domain::Position;
 use crate::store::StoreError;
@@ -29,17 +29,17 @@ pub async fn keep_log_within(database: Weak<Postgres>, limits: LogConfig) {
     let mut ticks = interval(PRUNE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut counts = Counts::default();
-    let mut forgot_at = Instant::now();
+    let mut forgot_at: Option<Instant> = None;
     let mut failing = false;
     loop {
         ticks.tick().await;
         let Some(database) = database.upgrade() else { return };
-        let forget = forgot_at.elapsed() > FORGET_EVERY;
+        let forget = forgot_at.is_none_or(|at| at.elapsed() > FORGET_EVERY);
         match prune(&database, &limits, &mut counts, forget).await {
             Ok(()) => {
                 failing = false;
                 if forget {
-                    forgot_at = Instant::now();
+                    forgot_at = Some(Instant::now());
                 }
             }
             // Said once: the sequencer tells of an outage, too.
@@ -55,7 +55,9 @@ pub async fn keep_log_within(database: Weak<Postgres>, limits: LogConfig) {
 async fn prune(database: &Postgres, limits: &LogConfig, counts: &mut Counts, forget: bool) -> Result<(), StoreError> {
     if forget {
         let limits = limits.clone();
+        let audit = limits.audit;
         database.write(|connection| retention::prune_sessions(connection, limits).boxed()).await?;
+        while database.write(move |connection| audit::prune(connection, audit).boxed()).await? {}
     }
     loop {
         let limits = limits.clone();

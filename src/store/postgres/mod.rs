@@ -2,6 +2,7 @@
 //! which every transaction's search path begins with. How the log is written there: docs/decisions/0009-log-on-postgresql.md.
 
 mod append;
+mod audit;
 mod batch;
 #[path = "../changes.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same queries, checked by diesel for either database")]
@@ -17,6 +18,7 @@ mod lookups;
 pub mod migrations;
 mod read;
 mod retention;
+mod statements;
 mod tls;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::StoreError;
+use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::backend::{Answer, Backend, Found};
 use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
@@ -161,6 +164,14 @@ impl Backend for Postgres {
     /// The demo has a database of its own, which is SQLite.
     fn add_items(&self, _: Cuid, _: Vec<NewItem>) -> Answer<(i32, i32, i32)> {
         async { Err(StoreError::Query("the application puts its items on its tabs itself".to_owned())) }.boxed()
+    }
+
+    fn append_audit(&self, entries: Arc<[AuditEntry]>) -> Answer<()> {
+        self.write(|connection| audit::insert(connection, entries).boxed())
+    }
+
+    fn read_audit(&self, filter: AuditFilter, limit: i64) -> Answer<Vec<AuditRow>> {
+        self.read(move |connection| audit::select(connection, filter, limit).boxed())
     }
 
     fn take_lease(&self, name: String, holder: String, for_how_long: Duration) -> Answer<bool> {

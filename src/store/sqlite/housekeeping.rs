@@ -8,8 +8,8 @@ use diesel::sql_types::Integer;
 use diesel::sqlite::SqliteConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Sqlite, connection, index, retention};
-use crate::config::LogConfig;
+use super::{Sqlite, audit, connection, index, retention};
+use crate::config::{AuditConfig, LogConfig};
 use crate::store::StoreError;
 
 /// How often the log is brought within its limits.
@@ -22,16 +22,16 @@ pub async fn keep_log_within(store: Weak<Sqlite>, limits: LogConfig) {
     let mut ticks = interval(PRUNE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut counted = false;
-    let mut forgot_at = Instant::now();
+    let mut forgot_at: Option<Instant> = None;
     loop {
         ticks.tick().await;
         let Some(inner) = store.upgrade() else { return };
-        let forget = forgot_at.elapsed() > FORGET_EVERY;
+        let forget = forgot_at.is_none_or(|at| at.elapsed() > FORGET_EVERY);
         match prune(&inner, &limits, !counted, forget).await {
             Ok(()) => {
                 counted = true;
                 if forget {
-                    forgot_at = Instant::now();
+                    forgot_at = Some(Instant::now());
                 }
             }
             Err(error) => tracing::warn!(%error, "the log could not be pruned"),
@@ -86,6 +86,12 @@ fn run_checkpoint(connection: &mut SqliteConnection, mode: &str) -> diesel::Quer
 }
 
 /// In steps, so that appends come between.
+async fn prune_audit(inner: &Sqlite, limits: AuditConfig) -> Result<(), StoreError> {
+    while inner.writer.run(false, move |connection| audit::prune(connection, &limits)).await? {}
+    Ok(())
+}
+
+/// In steps, so that appends come between.
 async fn prune(inner: &Sqlite, limits: &LogConfig, count: bool, forget: bool) -> Result<(), StoreError> {
     if count {
         let mut connection = connection::get(&inner.readers).await?;
@@ -93,6 +99,7 @@ async fn prune(inner: &Sqlite, limits: &LogConfig, count: bool, forget: bool) ->
         inner.room_ids.lock().learn_counts(&counts);
     }
     if forget {
+        prune_audit(inner, limits.audit).await?;
         let limits = limits.clone();
         inner.writer.run(false, move |connection| retention::prune_sessions(connection, &limits)).await?;
     }

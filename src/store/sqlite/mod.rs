@@ -1,6 +1,7 @@
 //! The embedded database: one connection writes the log, one everything else, and a few read.
 
 mod append;
+mod audit;
 #[path = "../changes.rs"]
 mod changes;
 mod connection;
@@ -29,6 +30,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::StoreError;
+use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::backend::{Answer, Backend, Found};
 use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
@@ -142,6 +144,15 @@ impl Backend for Sqlite {
         on(&self.changes, |connection| demo::add_items(connection, tab, items).boxed())
     }
 
+    fn append_audit(&self, entries: Arc<[AuditEntry]>) -> Answer<()> {
+        let writer = self.writer.clone();
+        async move { writer.run(false, move |connection| audit::insert(connection, &entries)).await }.boxed()
+    }
+
+    fn read_audit(&self, filter: AuditFilter, limit: i64) -> Answer<Vec<AuditRow>> {
+        self.read_log(move |connection| audit::select(connection, filter, limit))
+    }
+
     fn take_lease(&self, name: String, holder: String, for_how_long: Duration) -> Answer<bool> {
         on(&self.changes, move |connection| leases::take(connection, name, holder, for_how_long).boxed())
     }
@@ -155,12 +166,12 @@ impl Backend for Sqlite {
     }
 
     fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed> {
-        let (rooms, writer) = (self.room_ids.clone(), self.writer.clone());
+        let (rooms, line) = (self.room_ids.clone(), self.writer.clone());
         // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in a room
         // has no such second word.
         let only_events = writes.iter().all(|write| matches!(write, Write::Append(_) | Write::Look));
         let small = only_events && writes.len() <= Self::SMALL;
-        let disk = writer.disk().clone();
+        let disk = line.disk().clone();
         let commit = move |connection: &mut SqliteConnection| {
             let mut committed = append::commit(connection, &writes, &mut rooms.lock());
             if let Ok(committed) = &mut committed {
@@ -169,7 +180,7 @@ impl Backend for Sqlite {
             }
             committed
         };
-        async move { writer.run(small, commit).await }.boxed()
+        async move { line.run(small, commit).await }.boxed()
     }
 
     fn synced(&self) -> watch::Receiver<Synced> {

@@ -64,6 +64,13 @@ impl House {
 
     /// With variables of its own, in place of the house's.
     pub fn serve_with(&self, port: u16, own: &[(&str, &str)]) -> Server {
+        let server = self.spawn(port, own);
+        server.program.line("listening");
+        server
+    }
+
+    /// The same, without waiting for it.
+    pub fn spawn(&self, port: u16, own: &[(&str, &str)]) -> Server {
         let text = port.to_string();
         let mut variables = vec![
             ("HOST", "127.0.0.1"),
@@ -76,7 +83,6 @@ impl House {
         variables.extend(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         variables.extend(own);
         let program = Program::start(self.folder.path(), &["serve"], &variables);
-        program.line("listening");
         Server { program, port }
     }
 }

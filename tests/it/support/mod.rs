@@ -3,11 +3,13 @@
 pub mod biscuits;
 pub mod client;
 pub mod cluster;
+pub mod database;
 pub mod house;
 pub mod instance;
 pub mod network;
 pub mod people;
 pub mod pgbouncer;
+pub mod plain;
 pub mod poller;
 pub mod postgres;
 pub mod program;

@@ -23,6 +23,15 @@ impl Poller {
         poller
     }
 
+    /// Its requests' path, with the query.
+    pub fn path(&self) -> String {
+        self.url[self.url.find("/socket.io/").unwrap()..].to_owned()
+    }
+
+    pub fn sid(&self) -> &str {
+        self.url.split("sid=").nth(1).unwrap()
+    }
+
     /// The status, and the packets but for Engine.IO's pings.
     pub fn get(&self) -> (u16, String) {
         loop {

@@ -1,0 +1,4 @@
+//! An offset that a client shows.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|text: &str| expeditor::fuzzing::offset(text));

@@ -1,0 +1,1 @@
+DROP TABLE realtime.audit_log;
