@@ -40,19 +40,22 @@ fn what_one_instance_stores_goes_out_at_the_others_at_once() {
 
 #[test]
 fn three_instances_have_one_order_of_20_000_events() {
-    const EVENTS: u64 = 20_000;
+    have_one_order(&Cluster::start(3), 20_000);
+}
+
+/// All instances publish at once, as fast as they can; whoever listens at any of them has the same order.
+pub fn have_one_order(cluster: &Cluster, events: u64) {
     const AT_ONCE: u64 = 100;
-    let cluster = Cluster::start(3);
     let driver = Driver::node();
-    let chefs = chefs(&driver, &cluster);
+    let chefs = chefs(&driver, cluster);
     let next = std::sync::atomic::AtomicU64::new(0);
     std::thread::scope(|scope| {
-        for index in 0..3 {
+        for index in 0..cluster.servers.len() {
             let (backend, next) = (Backend::new(&cluster.url(index)), &next);
             scope.spawn(move || {
                 loop {
                     let first = next.fetch_add(AT_ONCE, std::sync::atomic::Ordering::Relaxed);
-                    if first >= EVENTS {
+                    if first >= events {
                         return;
                     }
                     let publish = |n| json!({ "room": kitchen(), "event": "e", "payload": { "n": n } });
@@ -65,11 +68,11 @@ fn three_instances_have_one_order_of_20_000_events() {
         }
     });
     for chef in &chefs {
-        driver.call("wait", json!({ "client": chef, "event": "e", "count": EVENTS, "timeoutMs": 60_000 }));
+        driver.call("wait", json!({ "client": chef, "event": "e", "count": events, "timeoutMs": 60_000 }));
     }
     let seen = driver.call("sequences", json!({ "prefix": "chef", "event": "e", "path": "n" }));
     assert_eq!(seen["distinctOrders"], 1, "{}", seen["lengths"]);
-    assert_eq!((seen["lengths"]["max"].as_u64(), seen["duplicates"].as_u64()), (Some(EVENTS), Some(0)));
+    assert_eq!((seen["lengths"]["max"].as_u64(), seen["duplicates"].as_u64()), (Some(events), Some(0)));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod client_library;
 mod cluster;
 mod cluster_node;
 mod cluster_outage;
+mod cluster_postgres;
 mod cluster_redis;
 mod configuration;
 mod crowd;

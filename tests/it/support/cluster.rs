@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::house::{House, Server, free_port};
+use super::postgres::Postgres;
+use super::program::run;
 use super::redis::RedisServer;
 use super::wait::eventually;
 
@@ -48,6 +50,14 @@ impl Cluster {
                 (health["cluster"] == false && health["ready"] == true).then_some(())
             });
         }
+    }
+
+    /// On PostgreSQL, in the application's own database.
+    pub fn on_postgres(count: usize, postgres: &Postgres) -> Self {
+        let url = postgres.application("restaurant");
+        let migrated = run(postgres.folder(), &["migrate"], &[("DATABASE_URL", &url)]);
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        Self::with(count, RedisServer::start(), &[("DATABASE_URL", &url)])
     }
 
     /// The value of a metric's line, at one instance.
