@@ -22,12 +22,14 @@ use tokio::sync::Notify;
 
 use crate::access::quota::one_client;
 use crate::access::{AdminAccess, Exhausted, Pids, Policy, Quota, RateLimit, Tokens};
+use crate::actors::cluster_bridge::Cluster;
 use crate::actors::insight::Census;
 use crate::actors::messages::AudienceStarted;
 use crate::actors::sequencer::LogView;
 use crate::actors::session::Sampler;
 use crate::actors::session::{Directory, PublishIds, SessionServices};
 use crate::actors::{Audience, AuditTrail, Registry, RevocationMonitor, RightsMonitor, Sequencer, supervision};
+use crate::bus::relay::Seal;
 use crate::config::{Config, DatabaseConfig, LimitsConfig};
 use crate::http::{self, HttpState, demo::Demo};
 use crate::shutdown;
@@ -204,6 +206,8 @@ impl House {
         let tokens = Arc::new(Tokens::new(&config.auth));
         let view = Arc::new(LogView::new(&log.log));
         let census = Arc::new(Census::default());
+        let seal = Seal::new(log.log.log, &log.log.pid_secret);
+        let cluster = config.redis.clone().map(|redis| Cluster::new(redis, config.socket.max_payload, seal));
         let newest = log.newest.clone();
         let sequencer = Sequencer::start(store.clone(), view.clone(), newest, metrics.clone(), census.clone());
         let services = Arc::new(SessionServices {
@@ -222,6 +226,7 @@ impl House {
             metrics: metrics.clone(),
             directory: directory.clone(),
             census,
+            cluster: cluster.map(Arc::new),
             max_rooms: config.limits.max_rooms_per_session,
             publish_ids: PublishIds::default(),
             audit: AuditTrail::start(store.clone(), metrics.clone()),
@@ -229,6 +234,7 @@ impl House {
         let admin = Arc::new(AdminAccess::new(&config.admin, &config.limits));
         let socket = SocketServer::new(config, tokens.clone(), services.clone(), draining.clone(), admin.clone());
         keep_up(services.clone(), admin.clone());
+        Cluster::start(&services);
         let LimitsConfig { max_connections, max_connections_per_address, .. } = config.limits;
         let connections = Quota::new(max_connections, max_connections_per_address);
         Self { services, socket: Arc::new(socket), connections, tokens, admin }

@@ -10,6 +10,7 @@ mod auth;
 mod database;
 pub mod keys;
 mod limits;
+mod redis;
 mod variables;
 
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ pub use auth::AuthConfig;
 pub use database::{DatabaseConfig, DatabaseTarget, PostgresConfig, PostgresUrl, TlsMode};
 use ipnet::IpNet;
 pub use limits::LimitsConfig;
+pub use redis::RedisConfig;
 use secrecy::SecretString;
 use variables::{Variables, parse_network, parse_origin};
 
@@ -34,6 +36,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub telemetry: TelemetryConfig,
     pub admin: AdminConfig,
+    /// Without it the instance finds its peers through the database.
+    pub redis: Option<RedisConfig>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,6 +135,7 @@ impl Config {
             limits: LimitsConfig::read(&env)?,
             telemetry: TelemetryConfig::read(&env, production)?,
             admin: AdminConfig::read(&env, production)?,
+            redis: RedisConfig::read(&env)?,
         })
     }
 }
@@ -310,6 +315,7 @@ mod tests {
             ("NODE_ENV", "prod"),
             ("BISCUIT_PUBLIC_KEY", "1=abc"),
             ("BISCUIT_PRIVATE_KEY", "abc"),
+            ("REDIS_URL", "http://localhost"),
         ] {
             let line = fault(&[(name, value)]);
             assert!(line.starts_with(&format!("{name}: ")) && line.contains("; it takes "), "{line}");
@@ -321,6 +327,22 @@ mod tests {
     fn a_secret_never_shows_in_debug_output() {
         let config = read(&[("NEXTAUTH_SECRET", SECRET)]).unwrap();
         assert!(!format!("{config:?}").contains(SECRET));
+        let url = format!("rediss://user:{SECRET}@cache.example.com");
+        for variables in
+            [vec![("REDIS_URL", url.as_str())], vec![("REDIS_URL", "redis://x"), ("REDIS_PASSWORD", SECRET)]]
+        {
+            let shown = format!("{:?}", read(&variables).unwrap());
+            assert!(shown.contains("RedisConfig") && !shown.contains(SECRET), "{shown}");
+        }
+        assert!(!fault(&[("REDIS_URL", &format!("nonsense:{SECRET}"))]).contains(SECRET));
+    }
+
+    #[test]
+    fn a_certificate_needs_a_connection_that_is_encrypted() {
+        let plain = [("REDIS_URL", "redis://x"), ("REDIS_CA_FILE", "/etc/ca.pem")];
+        assert!(fault(&plain).starts_with("REDIS_CA_FILE: REDIS_URL asks for no TLS"));
+        let missing = [("REDIS_URL", "rediss://x"), ("REDIS_CA_FILE", "/nowhere/ca.pem")];
+        assert!(fault(&missing).starts_with("REDIS_CA_FILE: /nowhere/ca.pem"));
     }
 
     #[test]

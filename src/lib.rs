@@ -15,6 +15,7 @@
 pub mod access;
 pub mod actors;
 pub mod app;
+pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod demo;

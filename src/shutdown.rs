@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::actors::cluster_bridge::Leave;
 use crate::actors::messages::{Drain, Flush, Settle};
 use crate::actors::session::{Directory, SessionServices};
 
@@ -36,6 +37,10 @@ pub async fn drain(directory: &Directory, services: Option<&SessionServices>, dr
         tracing::warn!(left = directory.len(), "some sessions did not end in time");
     }
     let Some(services) = services else { return };
+    if let Some(bridge) = services.cluster.as_ref().and_then(|cluster| cluster.bridge()) {
+        // A bridge that failed has nothing to give back.
+        drop(timeout_at(began + limit, bridge.send(Leave)).await);
+    }
     let settling = async {
         // What is in the registry's mailbox reaches the rooms in the first round, and the sequencer in the second.
         for _ in 0..2 {

@@ -62,6 +62,14 @@ impl Logged {
         }
     }
 
+    /// The event's name and its payload, as it was published.
+    pub fn content(&self) -> (&str, &str) {
+        match &self.content {
+            Content::Placed { packet, .. } => (packet.name(), packet.payload()),
+            Content::Unplaced { event, .. } => (event.name(), event.payload()),
+        }
+    }
+
     /// The packet with its own offset.
     pub fn packet(&self) -> Option<&EventPacket> {
         match &self.content {

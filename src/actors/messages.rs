@@ -364,7 +364,7 @@ pub struct RoomEnded {
 #[rtype(result = "()")]
 pub struct Flush;
 
-/// Makes a room panic. Only tests send it, to see that nobody notices.
+/// Makes a room, or the bridge, panic. Only tests send it, to see that nobody notices.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ProvokePanic {

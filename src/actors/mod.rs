@@ -17,6 +17,8 @@
 
 pub mod audience;
 pub mod audit;
+pub mod cluster_bridge;
+pub mod cluster_messages;
 pub mod ingress;
 pub mod insight;
 pub mod logged;

@@ -71,6 +71,13 @@ impl Receipt {
         self
     }
 
+    /// For an event that came from a Node server.
+    #[must_use]
+    pub fn from_node(mut self) -> Self {
+        self.publisher = Publisher::Node;
+        self
+    }
+
     pub fn id(&self) -> &Arc<str> {
         &self.id
     }

@@ -131,7 +131,7 @@ impl Demo {
     fn publish(&self, tab: &Cuid, facts: &TabFacts, items: &[NewItem], (subtotal, tax, total): (i32, i32, i32)) {
         let send = |rooms: Vec<RoomName>, event: &str, payload: &Value| {
             let event = Event::of(event, payload);
-            let append = Append { rooms: rooms.into(), event, kept: true, name: None, change: None };
+            let append = Append::kept(rooms.into(), event);
             self.services.registry.do_send(Publish { append, receipt: Receipt::for_nobody() });
         };
         for item in items {

@@ -21,9 +21,10 @@ pub async fn alive(state: web::Data<HttpState>) -> HttpResponse {
 pub async fn ready(state: web::Data<HttpState>) -> HttpResponse {
     let database = state.services.view.is_durable() && state.services.store.is_ready().await;
     let draining = state.draining.load(Ordering::Acquire);
-    // An instance that stands alone has no peers to lose.
-    let cluster = true;
-    let ready = database && cluster && !draining;
+    // An instance that stands alone has no peers to lose. One whose Redis is away goes on: the database brings
+    // what its peers publish, and taking it out of service would help nobody.
+    let cluster = state.services.cluster.as_ref().is_none_or(|cluster| cluster.is_connected());
+    let ready = database && !draining;
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(json!({ "ready": ready, "database": database, "cluster": cluster, "draining": draining }))
 }

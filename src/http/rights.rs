@@ -10,6 +10,7 @@ use serde_json::json;
 use super::api::no_body;
 use super::{HttpState, bearer};
 use crate::access::policy::{Operation, Question};
+use crate::actors::cluster_bridge::Announcement;
 use crate::actors::messages::ReadRights;
 use crate::domain::audit::action;
 use crate::domain::{AuditTarget, ErrorCode, Refusal, UserId};
@@ -45,6 +46,9 @@ pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body:
         return refused(HttpResponse::BadRequest(), Refusal::invalid("userId"));
     };
     let target = AuditTarget::subject(user.as_str());
+    if let Some(cluster) = &services.cluster {
+        cluster.announce(Announcement::Rights(user.clone()));
+    }
     match services.rights.send(ReadRights { user }).await {
         Ok(Ok(())) => {
             services.audit_request(action::RIGHTS, Some(&identity), Ok(()), target);

@@ -53,6 +53,15 @@ pub struct Append {
     pub name: Option<PublishName>,
     /// A change of the application's rows that the event tells of: both are written, or neither.
     pub change: Option<ItemChange>,
+    /// Under which name other instances hear of the event if it goes out before it is stored.
+    pub held_as: Option<Arc<str>>,
+}
+
+impl Append {
+    /// An event that is kept, for one or several rooms.
+    pub fn kept(rooms: Arc<[RoomName]>, event: Event) -> Self {
+        Self { rooms, event, kept: true, name: None, change: None, held_as: None }
+    }
 }
 
 /// What a publisher calls a publish.
@@ -129,6 +138,8 @@ pub struct StoredEvent {
     pub rooms: Vec<RoomName>,
     pub name: String,
     pub payload: String,
+    /// As [`Append::held_as`]; known where the events of all rooms are read.
+    pub held_as: Option<String>,
 }
 
 /// A room of a session, as it was stored.

@@ -14,9 +14,21 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         ("expeditor_log_waiting", "Events, entries and leavings that wait to be stored"),
         ("expeditor_sessions_behind", "Sessions that take less than comes, and read their events from the log"),
         ("expeditor_rooms", "Rooms that are running on this instance"),
+        ("expeditor_bridge_connected", "Whether what this instance relays comes back to it through Redis"),
+        (
+            "expeditor_bridge_lag_seconds",
+            "For how long other instances have been ahead, or the relay has not been known to be open",
+        ),
+        ("expeditor_bridge_node_servers", "Node servers that share rooms through Redis"),
+        ("expeditor_bridge_lease", "Whether this instance takes in what Node servers publish"),
         ("expeditor_log_held", "Writes that are held back because the database does not answer"),
     ];
     let counters = [
+        ("expeditor_relayed_events_total", "Events that went to and came from other instances through Redis"),
+        ("expeditor_bridge_gaps_total", "Times that the log was read for what other instances had stored"),
+        ("expeditor_bridge_lost_total", "Frames that Redis did not take, or that came faster than they could be taken"),
+        ("expeditor_bridge_ignored_total", "What came through Redis and was not taken, by cause"),
+        ("expeditor_node_events_total", "Events of Node servers that were taken in, and numbered"),
         ("socket_events_total", "Total socket events processed"),
         ("expeditor_publishes_total", "Publishes that took their place in their rooms"),
         ("expeditor_deliveries_total", "Events handed to a session's connection"),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::bridge::BridgeMetrics;
 use super::help::describe;
 use crate::domain::{Command, Refusal};
 
@@ -82,6 +83,7 @@ pub struct Metrics {
     limits: HashMap<&'static str, Counter>,
     events: HashMap<(&'static str, EventStatus), Counter>,
     durations: HashMap<&'static str, Histogram>,
+    pub bridge: BridgeMetrics,
 }
 
 impl Metrics {
@@ -122,7 +124,7 @@ impl Metrics {
     pub const RECOVERIES: [&'static str; 4] = ["recovered", "unknown", "too_old", "gap"];
 
     /// The mailboxes that all sessions share: the values of `expeditor_mailbox_depth`'s label.
-    pub const MAILBOXES: [&'static str; 4] = ["registry", "sequencer", "rights", "audience"];
+    pub const MAILBOXES: [&'static str; 5] = ["registry", "sequencer", "rights", "bridge", "audience"];
 
     /// The values of `expeditor_connections`' label.
     pub const TRANSPORTS: [&'static str; 2] = ["websocket", "polling"];
@@ -202,6 +204,7 @@ impl Metrics {
             limits: counters("expeditor_limited_total", "limit", &Self::LIMITS),
             events,
             durations,
+            bridge: BridgeMetrics::new(&recorder, &METADATA),
         }
     }
 

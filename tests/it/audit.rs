@@ -227,7 +227,7 @@ fn while_the_database_is_away_it_holds_nobody_up_and_counts_what_it_drops() {
 #[test]
 fn it_is_in_the_log_whatever_else_is_too_much_and_survives_a_stop() {
     let house = House::new(&[("LOG_LEVEL", "error"), ("ADMIN_TOKEN", OPERATOR)]);
-    let mut server = house.spawn(free_port());
+    let mut server = house.spawn(free_port(), &[]);
     let backend = Backend::new(&server.url());
     let refused = || backend.post("wrong", "{}").map(|(status, _)| status);
     assert_eq!(eventually("an answer", refused), 401);

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the parts that it may import.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("config", &[]),
     ("schema", &[]),
     ("telemetry", &["domain", "config"]),
     ("access", &["domain", "config", "telemetry"]),
     ("store", &["domain", "config", "telemetry", "schema"]),
-    ("actors", &["domain", "config", "telemetry", "access", "store"]),
+    ("bus", &["domain"]),
+    ("actors", &["domain", "config", "telemetry", "access", "store", "bus"]),
     ("socket", &["domain", "config", "telemetry", "access", "store", "actors"]),
     ("http", &["domain", "config", "telemetry", "access", "store", "actors", "socket"]),
     ("cli", &["domain", "config", "access", "store"]),

@@ -113,7 +113,7 @@ fn publishes_that_wait_in_a_room_that_panics_are_answered() {
                 // Every other one goes to a room that does not fail, too: then it has no place there either.
                 let rooms = if index % 2 == 0 { vec![room.clone()] } else { vec![neighbour.clone(), room.clone()] };
                 let event = Event::of("e", &index);
-                let append = Append { rooms: rooms.into(), event, kept: true, name: None, change: None };
+                let append = Append::kept(rooms.into(), event);
                 registry.do_send(Publish { append, receipt });
                 answer
             })

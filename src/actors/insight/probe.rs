@@ -121,6 +121,12 @@ impl Probe {
         probe
     }
 
+    /// For an actor that has started itself again.
+    pub fn note_restart(&self, failure: &str) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        self.note_failure(failure);
+    }
+
     pub fn note_failure(&self, text: &str) {
         /// A panic's text may be of any length.
         const MAX_CHARS: usize = 300;

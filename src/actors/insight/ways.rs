@@ -19,6 +19,8 @@ pub enum Publisher {
     Backend,
     /// Another process on the same database.
     Elsewhere,
+    /// A Node server, or one of its emitters, through Redis.
+    Node,
 }
 
 /// One event's way. No payload: that is in the log.

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::answers::Answers;
 use super::backlog::{Slot, write_of};
+use super::cluster::Cluster;
 use super::look::Looking;
 use super::outage::Outage;
 use super::tail::{Tail, page};
@@ -28,11 +29,17 @@ pub struct LogView {
     pub log: LogId,
     head: AtomicU64,
     durable: AtomicBool,
+    lag_ms: AtomicU64,
 }
 
 impl LogView {
     pub fn new(info: &LogInfo) -> Self {
-        Self { log: info.log, head: AtomicU64::new(info.head), durable: AtomicBool::new(true) }
+        Self {
+            log: info.log,
+            head: AtomicU64::new(info.head),
+            durable: AtomicBool::new(true),
+            lag_ms: AtomicU64::new(0),
+        }
     }
 
     /// The position of the newest event that has gone out.
@@ -43,6 +50,15 @@ impl LogView {
     /// Whether what is published is stored before it goes out.
     pub fn is_durable(&self) -> bool {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// How long it has been known that other instances have stored more than has gone out here.
+    pub fn lag(&self) -> Duration {
+        Duration::from_millis(self.lag_ms.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_lag(&self, lag: Duration) {
+        self.lag_ms.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn set_head(&self, head: Position) {
@@ -60,7 +76,22 @@ pub(super) struct InFlight {
     began: Instant,
     /// The database has answered, and the answer is on its way here.
     pub landed: Arc<AtomicBool>,
+    pub landed_as: Landed,
     patience: SpawnHandle,
+}
+
+/// Whether a batch is stored.
+pub(super) enum Landed {
+    NotYet,
+    /// It is, and waits for what others have stored before it.
+    At(Committed),
+}
+
+impl InFlight {
+    /// The position that the batch follows, if it is stored.
+    pub fn landed_at(&self) -> Option<Position> {
+        if let Landed::At(committed) = &self.landed_as { Some(committed.before) } else { None }
+    }
 }
 
 pub struct Sequencer {
@@ -87,6 +118,9 @@ pub struct Sequencer {
     pub(super) looking: Looking,
     pub(super) disk: watch::Receiver<Synced>,
     pub(super) census: Arc<Census>,
+    pub(super) cluster: Cluster,
+    /// This process, among all that write to the log.
+    pub(super) instance: Arc<str>,
 }
 
 /// A publish with a name, as it was answered.
@@ -149,6 +183,8 @@ impl Sequencer {
             looking: Looking::default(),
             disk,
             census,
+            cluster: Cluster::default(),
+            instance: format!("{:012x}", rand::random::<u64>() >> 16).into(),
         });
         Post::new(sequencer, probe)
     }
@@ -198,51 +234,57 @@ impl Sequencer {
         let count = self.queue.len().min(Self::MAX_BATCH);
         // Follows what comes at once, and forgets it slowly.
         self.usual_batch = count.max(self.usual_batch - self.usual_batch.div_ceil(8));
-        let steps: Vec<Sequence> = self.queue.drain(..count).collect();
+        let mut steps: Vec<Sequence> = self.queue.drain(..count).collect();
+        steps.iter_mut().for_each(|step| self.name(step));
         let writes = steps.iter().filter_map(write_of).collect();
         self.commit(writes, steps.into_iter().map(Slot::Waiting).collect(), ctx);
     }
 
     pub(super) fn commit(&mut self, writes: Vec<Write>, slots: Vec<Slot>, ctx: &mut Context<Self>) {
         let store = self.store.clone();
-        let head = self.head;
         let landed = Arc::new(AtomicBool::new(false));
         let written = landed.clone();
-        let committing = async move {
-            let committed = store.commit(writes, written).await?;
-            let foreign = read_foreign(&store, head, committed.before).await;
-            Ok((committed, foreign))
-        };
+        let committing = async move { store.commit(writes, written).await };
         ctx.spawn(committing.into_actor(self).map(Self::committed));
         let patience = ctx.run_later(Self::PATIENCE, Self::lose_patience);
-        self.in_flight = Some(InFlight { slots, began: Instant::now(), landed, patience });
+        self.in_flight = Some(InFlight { slots, began: Instant::now(), landed, landed_as: Landed::NotYet, patience });
     }
 
-    fn committed(
-        outcome: Result<(Committed, Vec<StoredEvent>), StoreError>,
-        sequencer: &mut Self,
-        ctx: &mut Context<Self>,
-    ) {
+    fn committed(outcome: Result<Committed, StoreError>, sequencer: &mut Self, ctx: &mut Context<Self>) {
         let _handling = sequencer.census.sequencer.handling_other();
-        let Some(InFlight { slots, began, patience, .. }) = sequencer.in_flight.take() else { return };
-        ctx.cancel_future(patience);
+        let Some(batch) = &mut sequencer.in_flight else { return };
+        ctx.cancel_future(batch.patience);
         match outcome {
-            Ok((committed, foreign)) => {
-                sequencer.metrics.log_committed(committed.written.len(), began.elapsed());
-                let before = committed.before;
-                foreign.into_iter().for_each(|event| sequencer.adopt(event));
-                if before > sequencer.head {
-                    sequencer.set_head(before);
-                }
-                sequencer.go_out(slots, committed);
-                sequencer.follow_disk(ctx);
-                sequencer.after_success(ctx);
+            Ok(committed) => {
+                sequencer.metrics.log_committed(committed.written.len(), batch.began.elapsed());
+                batch.landed_as = Landed::At(committed);
+                sequencer.settle_landed(ctx);
             }
-            Err(error) => sequencer.after_failure(slots, &error, ctx),
+            Err(error) => {
+                let slots = std::mem::take(&mut batch.slots);
+                sequencer.in_flight = None;
+                sequencer.after_failure(slots, &error, ctx);
+                sequencer.go_on(ctx);
+            }
         }
-        sequencer.pump(ctx);
-        sequencer.look_again(ctx);
-        sequencer.note_backlog();
+    }
+
+    /// An own batch is stored, and all that is before it has gone out.
+    pub(super) fn finish_landed(&mut self, ctx: &mut Context<Self>) {
+        let Some(InFlight { slots, landed_as: Landed::At(committed), .. }) = self.in_flight.take() else { return };
+        let before = self.head;
+        self.go_out(slots, committed);
+        self.cluster.tell(before, self.head);
+        self.follow_disk(ctx);
+        self.after_success(ctx);
+        self.go_on(ctx);
+    }
+
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        self.adopt_early();
+        self.pump(ctx);
+        self.look_again(ctx);
+        self.note_backlog();
     }
 
     /// Hands on a batch that was stored.
@@ -272,8 +314,8 @@ impl Sequencer {
     }
 }
 
-/// What another process wrote to the same log before this batch. The batch is stored, so this is asked until it is answered.
-async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
+/// What other processes wrote to the log between two positions. It is stored, so this is asked until it is answered.
+pub(super) async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
     const AGAIN: Duration = Duration::from_millis(200);
     let (mut after, mut found) = (head, Vec::new());
     while after < before {

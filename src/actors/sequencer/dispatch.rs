@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::actor::{Known, Sequencer, logged};
 use crate::actors::insight::{Outgoing, Publisher, Way};
 use crate::actors::logged::Logged;
-use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Placed, Reply, Sequence};
+use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Reply, Sequence};
 use crate::actors::publication::{Receipt, Settlement};
-use crate::domain::{ErrorCode, Offset, Position, Refusal, packet};
+use crate::domain::{ErrorCode, Event, Offset, Position, Refusal, RoomName, packet};
 use crate::store::log::{Append, Generation, PublishName, StoredEvent, Write, Written};
 
 /// Every worker thread.
@@ -42,6 +42,7 @@ impl Sequencer {
                 let way = self.note(&append, &receipt, Some(position));
                 let event = self.place(&append, position, Some(way));
                 self.deliver(&event, audiences);
+                self.cluster.placed(&event, None, receipt.publisher() == Publisher::Node);
                 self.remember(append.name.as_ref(), true);
                 self.answers.put(receipt, self.head_offset.clone(), generation);
             }
@@ -68,6 +69,9 @@ impl Sequencer {
         }
         let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept).on(way));
         self.deliver(&event, audiences);
+        if !append.kept || append.held_as.is_some() {
+            self.cluster.went_out(&event, append.held_as, receipt.publisher() == Publisher::Node);
+        }
         receipt.publish(self.head_offset.clone(), false);
     }
 
@@ -90,9 +94,8 @@ impl Sequencer {
         if let (Write::Append(append), Some(Written::Placed(position))) = (write, written) {
             let event = self.place(append, position, None);
             self.census.ways.stored(&append.event, position);
-            for audience in self.audiences.iter().flatten() {
-                audience.do_send(Placed { event: event.clone() });
-            }
+            self.cluster.placed(&event, append.held_as.clone(), true);
+            self.note_placed(&event);
         }
     }
 
@@ -112,6 +115,7 @@ impl Sequencer {
     /// An event that another process on the same database has stored.
     pub(super) fn adopt(&mut self, event: StoredEvent) {
         let position = event.position;
+        let gone_out = self.has_gone_out(&event);
         let way = self.census.ways.note(Outgoing {
             id: "".into(),
             event: &event.name,
@@ -124,7 +128,25 @@ impl Sequencer {
         let event = Arc::new(logged(event, self.view.log).on(way));
         self.set_head(position);
         self.tail.push(event.clone());
-        self.deliver(&event, ALL);
+        if gone_out {
+            self.note_placed(&event);
+        } else {
+            self.deliver(&event, ALL);
+        }
+    }
+
+    /// An event without a place that has gone out at another instance.
+    pub(super) fn deliver_loose(&mut self, rooms: Arc<[RoomName]>, event: Event, volatile: bool) {
+        let way = self.census.ways.note(Outgoing {
+            id: "".into(),
+            event: event.name(),
+            rooms: rooms.clone(),
+            publisher: Publisher::Elsewhere,
+            received: Instant::now(),
+            position: None,
+            audiences: self.audiences.len(),
+        });
+        self.deliver(&Arc::new(Logged::unplaced(rooms, event, volatile).on(way)), ALL);
     }
 
     /// Notes an event's way as it goes out.

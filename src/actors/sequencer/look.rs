@@ -4,10 +4,9 @@
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
 
 use super::actor::Sequencer;
-use crate::actors::messages::{Look, Sequence};
+use crate::actors::messages::Look;
 
 /// When the log is looked into next.
 pub struct Looking {
@@ -53,6 +52,7 @@ impl Sequencer {
 
     /// Looks, if it is time to.
     pub(super) fn look_now_and_then(&mut self, ctx: &mut Context<Self>) {
+        self.note_lag();
         if Instant::now() >= self.looking.next {
             self.look(ctx);
         }
@@ -65,6 +65,12 @@ impl Sequencer {
         }
     }
 
+    /// Looks at once, or as soon as it can be.
+    pub(super) fn look_soon(&mut self, ctx: &mut Context<Self>) {
+        self.looking.again = true;
+        self.look(ctx);
+    }
+
     fn look(&mut self, ctx: &mut Context<Self>) {
         if self.looking.asking || self.in_flight.is_some() || self.outage.is_some() || !self.queue.is_empty() {
             return;
@@ -74,12 +80,10 @@ impl Sequencer {
         let store = self.store.clone();
         let asking = async move { store.log_head().await };
         ctx.spawn(asking.into_actor(self).map(|head, sequencer, ctx| {
-            let found = head.is_ok_and(|head| head > sequencer.head);
-            sequencer.looked(found);
-            if found {
-                let (seen, _) = oneshot::channel();
-                sequencer.queue.push_back(Sequence::CatchUp(seen));
-                sequencer.pump(ctx);
+            let found = head.ok().filter(|head| *head > sequencer.head);
+            sequencer.looked(found.is_some());
+            if let Some(head) = found {
+                sequencer.found(head, ctx);
             }
             sequencer.look_again(ctx);
         }));
@@ -104,7 +108,6 @@ impl Handler<Look> for Sequencer {
 
     fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
         let _handling = self.census.sequencer.handling();
-        self.looking.again = true;
-        self.look(ctx);
+        self.look_soon(ctx);
     }
 }

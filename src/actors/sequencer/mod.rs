@@ -6,6 +6,7 @@
 mod actor;
 mod answers;
 mod backlog;
+mod cluster;
 mod dispatch;
 mod look;
 mod outage;

@@ -108,6 +108,18 @@ impl Sequencer {
         self.do_without_queued();
     }
 
+    /// Gives an event that may go out without a place the name by which other instances would hear of it. Before
+    /// it is written: a batch that is let go may be stored all the same.
+    pub(super) fn name(&mut self, step: &mut Sequence) {
+        if let Sequence::Publish(Settlement { append, .. }) = step
+            && append.kept
+            && append.change.is_none()
+            && append.held_as.is_none()
+        {
+            append.held_as = self.cluster.name_loose(&self.instance);
+        }
+    }
+
     fn begin_outage(&mut self, ctx: &mut Context<Self>) {
         self.view.set_durable(false);
         self.outage = Some(Outage::default());
@@ -169,7 +181,8 @@ impl Sequencer {
     }
 
     /// Takes a step while the database is away.
-    pub(super) fn do_without(&mut self, step: Sequence) {
+    pub(super) fn do_without(&mut self, mut step: Sequence) {
+        self.name(&mut step);
         let write = write_of(&step);
         let Some(outage) = &mut self.outage else { return };
         match step {

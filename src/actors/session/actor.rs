@@ -20,6 +20,7 @@ use super::reading::Reading;
 use super::recovery::Recovery;
 use super::state::{SessionState, error_packet, failure_message, refused_ack};
 use crate::access::{Decisions, Permit, Pids, Policy, Quota, RateLimit, Spender};
+use crate::actors::cluster_bridge::{Announcement, Cluster};
 use crate::actors::insight::{Census, Post, SessionRecord};
 use crate::actors::messages::{
     Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
@@ -53,6 +54,8 @@ pub struct SessionServices {
     pub metrics: Arc<Metrics>,
     pub directory: Arc<Directory>,
     pub census: Arc<Census>,
+    /// Where instances relay through Redis.
+    pub cluster: Option<Arc<Cluster>>,
     pub max_rooms: usize,
     pub publish_ids: PublishIds,
     pub audit: AuditTrail,
@@ -215,6 +218,9 @@ impl Session {
         let session = Post::new(session, record.probe.clone());
         outlet.attend(session.recipient());
         services.directory.insert(session.clone(), record);
+        if let Some(cluster) = &services.cluster {
+            cluster.announce(Announcement::Connected(pid));
+        }
         watch_identity(&services, &identity, key, &session);
         let sequencer = services.sequencer.clone();
         let member = Member { key, audience, audience_index, outlet, session: session.clone(), sequencer };

@@ -106,13 +106,9 @@ impl Session {
         let changing = async move {
             let found = access::may_change(&store, &decisions, &identity, &item, operation).await?;
             let venue = &found.facts.venue;
-            let append = Append {
-                rooms: [RoomName::venue(venue), RoomName::kitchen(venue)].into(),
-                event: order_updated(&item, &found.tab, status),
-                kept: true,
-                name: None,
-                change: Some(ItemChange { item, status }),
-            };
+            let rooms = [RoomName::venue(venue), RoomName::kitchen(venue)].into();
+            let updated = order_updated(&item, &found.tab, status);
+            let append = Append { change: Some(ItemChange { item, status }), ..Append::kept(rooms, updated) };
             let (receipt, outcome) = Receipt::for_caller(id);
             registry.do_send(Publish { append, receipt: receipt.by(key) });
             let published = outcome.await.unwrap_or(Err(Receipt::LOST));
@@ -258,7 +254,7 @@ pub fn publishing(services: &SessionServices, identity: &Identity, request: Publ
     });
     let id = request.id.map_or_else(|| services.publish_ids.next(), Arc::from);
     let event = Event::new(request.event.as_str(), request.payload);
-    (Append { rooms: request.rooms.into(), event, kept: !request.volatile, name, change: None }, id)
+    (Append { rooms: request.rooms.into(), event, kept: !request.volatile, name, change: None, held_as: None }, id)
 }
 
 /// Of all that a publish says but its id. Each part is behind its length, so that none passes for another.

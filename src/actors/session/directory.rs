@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -46,6 +47,15 @@ impl Directory {
         let former = sessions.by_pid.insert(pid, key);
         if let Some(former) = former.and_then(|former| sessions.listed.get(&former)) {
             former.session.do_send(Replaced);
+        }
+    }
+
+    /// A client is on another instance now, since that time: its session here, if it is an older one, gives way.
+    pub fn give_way(&self, pid: PidKey, since: SystemTime) {
+        let sessions = self.sessions.lock();
+        let listed = sessions.by_pid.get(&pid).and_then(|key| sessions.listed.get(key));
+        if let Some(listed) = listed.filter(|listed| listed.record.connected_at < since) {
+            listed.session.do_send(Replaced);
         }
     }
 

@@ -21,4 +21,5 @@ pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
 pub use commands::publishing;
 pub use directory::{Directory, Listed};
 pub use identify::{NotIdentified, identify, operator};
+pub use operator::as_if_asked;
 pub use sampler::Sampler;

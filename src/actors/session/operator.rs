@@ -1,13 +1,20 @@
 //! What an operator may see of a session and do with it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
+use serde_json::json;
 
 use super::actor::{Session, SessionSeed};
 use super::recovery::Recovery;
+use crate::actors::ingress::Ingress;
 use crate::actors::insight::{Newcomer, SessionRecord};
-use crate::actors::messages::{EndSession, InspectSeat, InspectSession, SessionKey, SessionView, Tell};
+use crate::actors::messages::{
+    ClientEvent, EndSession, EventPayload, InspectSeat, InspectSession, SessionKey, SessionView, Tell,
+};
+use crate::domain::{RoomKind, RoomName, packet};
 
 /// What is known of a session without asking it.
 pub(super) fn record(key: SessionKey, seed: &SessionSeed) -> SessionRecord {
@@ -21,6 +28,23 @@ pub(super) fn record(key: SessionKey, seed: &SessionSeed) -> SessionRecord {
         address: seed.address,
         expires_at: seed.expires_at,
         outlet: seed.outlet.clone(),
+    })
+}
+
+/// What a session's client would send to `join` or `leave` the room; `None` for one that is entered by connecting.
+pub fn as_if_asked(how: &'static str, room: &RoomName) -> Option<ClientEvent> {
+    let member = match room.kind() {
+        RoomKind::Tab => "tabId",
+        RoomKind::Venue | RoomKind::Kitchen => "venueId",
+        RoomKind::Table => "tableId",
+        RoomKind::User => return None,
+    };
+    Some(ClientEvent {
+        name: format!("{}:{how}", room.kind().as_str()).into(),
+        payload: EventPayload::Json(Some(packet::raw(&json!({ member: room.id() })))),
+        ack: None,
+        received: Instant::now(),
+        slot: Arc::<Ingress>::default().take(),
     })
 }
 

@@ -60,6 +60,7 @@ fn note_mailboxes(services: &SessionServices) -> u64 {
         ("registry", census.registry.take_peak()),
         ("sequencer", census.sequencer.take_peak()),
         ("rights", census.rights.take_peak()),
+        ("bridge", census.bridge.take_peak()),
         ("audience", audiences.unwrap_or_default()),
     ];
     depths.iter().for_each(|(actor, depth)| services.metrics.set_mailbox(actor, *depth));

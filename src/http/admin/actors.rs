@@ -66,7 +66,7 @@ impl Sort {
 }
 
 /// In the order of the tree.
-const KINDS: [&str; 6] = ["registry", "sequencer", "rights", "audience", "room", "session"];
+const KINDS: [&str; 7] = ["registry", "sequencer", "rights", "bridge", "audience", "room", "session"];
 
 struct Row {
     kind: usize,
@@ -163,14 +163,17 @@ fn rows(services: &SessionServices) -> Vec<Row> {
         Row::new(1, "sequencer", None, census.sequencer.clone()),
         Row::new(2, "rights", None, census.rights.clone()),
     ];
+    if services.cluster.is_some() {
+        rows.push(Row::new(3, "bridge", None, census.bridge.clone()));
+    }
     for record in census.audiences() {
         let probe = record.audience.probe().clone();
-        rows.push(Row::new(3, format!("audience {}", record.index), None, probe));
+        rows.push(Row::new(4, format!("audience {}", record.index), None, probe));
     }
-    rows.extend(census.rooms().into_iter().map(|room| Row::new(4, room.name.as_str(), Some("registry"), room.probe)));
+    rows.extend(census.rooms().into_iter().map(|room| Row::new(5, room.name.as_str(), Some("registry"), room.probe)));
     rows.extend(services.directory.all().into_iter().map(|listed| {
         let life = &listed.record.life;
-        let mut row = Row::new(5, &*life.socket_id, Some("registry"), listed.record.probe.clone());
+        let mut row = Row::new(6, &*life.socket_id, Some("registry"), listed.record.probe.clone());
         row.who = Some(life.who.to_string());
         row
     }));

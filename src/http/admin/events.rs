@@ -113,6 +113,7 @@ fn ms(after: Duration) -> f64 {
 fn publisher(publisher: Publisher, lives: &BTreeMap<SessionKey, Arc<Life>>) -> Value {
     match publisher {
         Publisher::Backend => json!({ "kind": "backend" }),
+        Publisher::Node => json!({ "kind": "node" }),
         Publisher::Elsewhere => json!({ "kind": "elsewhere" }),
         Publisher::Session(key) => {
             let mut named = lives.get(&key).map_or_else(|| json!({ "id": null, "who": null }), |life| named(life));

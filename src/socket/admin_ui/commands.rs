@@ -3,23 +3,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::handler::message::MessageHandler;
 use socketioxide::socket::Socket;
 use socketioxide_core::Value as PacketValue;
 
-use crate::actors::ingress::Ingress;
-use crate::actors::messages::{ClientEvent, EndSession, EventPayload, Publish, Tell};
+use crate::actors::messages::{EndSession, Publish, Tell};
 use crate::actors::publication::Receipt;
-use crate::actors::session::{Listed, SessionServices, publishing};
+use crate::actors::session::{Listed, SessionServices, as_if_asked, publishing};
 use crate::domain::audit::action;
-use crate::domain::{
-    AuditOutcome, AuditRecord, AuditTarget, EventPacket, Identity, PublishRequest, Refusal, RoomKind, RoomName,
-};
+use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, EventPacket, Identity, PublishRequest, Refusal, RoomName};
 
 /// Takes the commands of one UI.
 pub struct Commands {
@@ -87,23 +82,15 @@ impl Commands {
     }
 
     fn move_sessions(&self, how: &'static str, room: &str, filter: Option<&str>) {
-        let Some((room, member)) = RoomName::parse(room).and_then(|room| Some((room.clone(), member(&room)?))) else {
+        let Some(room) = RoomName::parse(room).filter(|room| as_if_asked(how, room).is_some()) else {
             return refused(how, &Refusal::invalid("room"));
         };
         tracing::warn!(%room, filter, how, "an operator moves sessions");
         let action = if how == "join" { action::ADMIN_JOIN } else { action::ADMIN_LEAVE };
-        let payload = json!({ member: room.id() }).to_string();
         for Listed { session, record } in self.selected(filter) {
-            let Ok(payload) = RawValue::from_string(payload.clone()) else { return };
             let subject = Some(record.life.socket_id.clone());
             self.record(action, AuditTarget { subject, ..AuditTarget::room(&room) });
-            session.do_send(ClientEvent {
-                name: format!("{}:{how}", room.kind().as_str()).into(),
-                payload: EventPayload::Json(Some(payload)),
-                ack: None,
-                received: Instant::now(),
-                slot: Arc::<Ingress>::default().take(),
-            });
+            as_if_asked(how, &room).into_iter().for_each(|asked| session.do_send(asked));
         }
     }
 
@@ -127,16 +114,6 @@ impl Commands {
         let mut listed = self.services.directory.all();
         listed.retain(|listed| members.contains(&listed.record.life.key));
         listed
-    }
-}
-
-/// The member of a join's payload that names the room.
-fn member(room: &RoomName) -> Option<&'static str> {
-    match room.kind() {
-        RoomKind::Tab => Some("tabId"),
-        RoomKind::Venue | RoomKind::Kitchen => Some("venueId"),
-        RoomKind::Table => Some("tableId"),
-        RoomKind::User => None,
     }
 }
 

@@ -4,21 +4,19 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
-use diesel_async::{RunQueryDsl, TransactionManager};
+use diesel_async::TransactionManager;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::batch::{Batch, Earlier, Known, NameKey, Rows, key};
+use super::batch::{Batch, Known};
 use super::connection::{self, Connection, Pool, Rules, Transactions};
 use super::items;
+use super::statements::{Place, add_rooms, earlier, place, seen, status};
 use crate::domain::RoomName;
-use crate::schema::log_rooms;
 use crate::store::StoreError;
-use crate::store::log::{Committed, Write, from_db, now_ms, to_db};
+use crate::store::log::{Committed, Write, from_db};
 
 /// Appends, on a connection of its own: look-ups never keep it waiting.
 pub struct Appender {
@@ -30,19 +28,6 @@ pub struct Appender {
     room_ids: Mutex<HashMap<RoomName, i64>>,
     /// The newest position that has been given out here.
     newest: AtomicI64,
-}
-
-/// The statement that takes the batch's places: from here on the log's row is locked, so it is the last one but
-/// for what needs the same order. What reads `base` runs after the lock is held, on every instance alike: two of
-/// them never wait for each other.
-const PLACE: &str = include_str!("place.sql");
-
-#[derive(QueryableByName)]
-struct Place {
-    #[diesel(sql_type = BigInt)]
-    before: i64,
-    #[diesel(sql_type = Nullable<Text>)]
-    transaction: Option<String>,
 }
 
 impl Appender {
@@ -109,8 +94,7 @@ impl Appender {
         let earlier = earlier(connection, writes).await?;
         let unchanged = items::change(connection, writes, &earlier).await?;
         let batch = Batch::place(writes, &Known { room_ids, earlier, unchanged });
-        let place =
-            place(connection, &batch.rows, &self.origin, AtomicI64::load(&self.newest, Ordering::Acquire)).await?;
+        let place = place(connection, &batch.rows, &self.origin, self.newest.load(Ordering::Acquire)).await?;
         seen(connection, writes).await?;
         Ok((batch, place))
     }
@@ -168,128 +152,6 @@ impl Appender {
             sleep(Self::AGAIN).await;
         }
     }
-}
-
-async fn add_rooms(connection: &mut Connection, names: Vec<String>) -> Result<Vec<(RoomName, i64)>, StoreError> {
-    let rows: Vec<_> = names.iter().map(|name| log_rooms::name.eq(name)).collect();
-    diesel::insert_into(log_rooms::table).values(rows).on_conflict_do_nothing().execute(connection).await?;
-    let rows: Vec<(String, i64)> = log_rooms::table
-        .filter(log_rooms::name.eq_any(&names))
-        .select((log_rooms::name, log_rooms::id))
-        .load(connection)
-        .await?;
-    Ok(rows.into_iter().filter_map(|(name, id)| Some((RoomName::parse(&name)?, id))).collect())
-}
-
-/// Publishes of the batch that were written before.
-async fn earlier(connection: &mut Connection, writes: &[Write]) -> Result<HashMap<NameKey, Earlier>, Fault> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        publisher: String,
-        #[diesel(sql_type = Text)]
-        publish_id: String,
-        #[diesel(sql_type = Binary)]
-        digest: Vec<u8>,
-        #[diesel(sql_type = BigInt)]
-        position: i64,
-        #[diesel(sql_type = Bool)]
-        kept: bool,
-    }
-    let names = writes.iter().filter_map(|write| match write {
-        Write::Append(append) => append.name.as_ref().map(key),
-        _ => None,
-    });
-    let (publishers, ids): (Vec<String>, Vec<String>) = names.unzip();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let query = "SELECT publisher, publish_id, digest, position, kept FROM realtime.log_publishes
-        WHERE (publisher, publish_id) IN (SELECT * FROM unnest($1, $2))";
-    let rows: Vec<Row> = diesel::sql_query(query)
-        .bind::<Array<Text>, _>(publishers)
-        .bind::<Array<Text>, _>(ids)
-        .load(connection)
-        .await?;
-    let known = |row: Row| {
-        let Row { publisher, publish_id, digest, position, kept } = row;
-        ((publisher, publish_id), Earlier { digest, position, kept })
-    };
-    Ok(rows.into_iter().map(known).collect())
-}
-
-/// Takes the batch's places and inserts its rows.
-async fn place(connection: &mut Connection, rows: &Rows, origin: &str, newest: i64) -> Result<Place, Fault> {
-    let Rows { places, events, publishes, entered, entered_anew, left } = rows;
-    let query = diesel::sql_query(PLACE)
-        .bind::<BigInt, _>(places)
-        .bind::<BigInt, _>(now_ms())
-        .bind::<Text, _>(origin)
-        .bind::<Array<BigInt>, _>(&events.room_ids)
-        .bind::<Array<BigInt>, _>(&events.steps)
-        .bind::<Array<Text>, _>(&events.names)
-        .bind::<Array<Text>, _>(&events.payloads)
-        .bind::<Array<Text>, _>(&publishes.publishers)
-        .bind::<Array<Text>, _>(&publishes.ids)
-        .bind::<Array<Binary>, _>(&publishes.digests)
-        .bind::<Array<BigInt>, _>(&publishes.steps)
-        .bind::<Array<Bool>, _>(&publishes.kept)
-        .bind::<Array<Text>, _>(&entered.sessions)
-        .bind::<Array<Text>, _>(&entered.rooms)
-        .bind::<Array<BigInt>, _>(&entered.steps)
-        .bind::<Array<Text>, _>(&entered_anew.sessions)
-        .bind::<Array<Text>, _>(&entered_anew.rooms)
-        .bind::<Array<BigInt>, _>(&entered_anew.steps)
-        .bind::<Array<Nullable<BigInt>>, _>(&entered_anew.since)
-        .bind::<Array<Text>, _>(&left.0)
-        .bind::<Array<Text>, _>(&left.1)
-        .bind::<BigInt, _>(newest);
-    Ok(query.get_result(connection).await?)
-}
-
-/// Notes that sessions are still there. After the batch has its places, as all that touches their rows.
-async fn seen(connection: &mut Connection, writes: &[Write]) -> Result<(), Fault> {
-    let seen = writes.iter().filter_map(|write| match write {
-        Write::Seen { session, own_room } => Some((session, own_room)),
-        _ => None,
-    });
-    let (mut sessions, mut own, mut rooms, mut began) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (session, own_room) in seen {
-        sessions.push(session.to_string());
-        if let Some(room) = own_room {
-            own.push(session.to_string());
-            rooms.push(room.to_string());
-            began.push(to_db(session.began_at));
-        }
-    }
-    if sessions.is_empty() {
-        return Ok(());
-    }
-    let update = "UPDATE realtime.session_rooms SET seen_at = $2 WHERE session = ANY ($1)";
-    diesel::sql_query(update).bind::<Array<Text>, _>(sessions).bind::<BigInt, _>(now_ms()).execute(connection).await?;
-    let insert = "INSERT INTO realtime.session_rooms (session, room, entered_at, since, seen_at)
-        SELECT own.session, own.room, own.began_at, own.began_at, $4 FROM unnest($1, $2, $3) AS own (session, room, began_at)
-        ON CONFLICT DO NOTHING";
-    diesel::sql_query(insert)
-        .bind::<Array<Text>, _>(own)
-        .bind::<Array<Text>, _>(rooms)
-        .bind::<Array<BigInt>, _>(began)
-        .bind::<BigInt, _>(now_ms())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// `unknown` where the server has never come so far: another one, which has not had the transaction, took its place.
-async fn status(connection: &mut Connection, transaction: String) -> Result<String, StoreError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        status: String,
-    }
-    let query = "SELECT CASE WHEN CAST($1 AS xid8) > pg_current_xact_id() THEN 'unknown'
-        ELSE coalesce(pg_xact_status(CAST($1 AS xid8)), 'unknown') END AS status";
-    Ok(diesel::sql_query(query).bind::<Text, _>(transaction).get_result::<Row>(connection).await?.status)
 }
 
 /// Why a batch was not written.

@@ -47,6 +47,7 @@ pub struct Events {
     pub steps: Vec<i64>,
     pub names: Vec<String>,
     pub payloads: Vec<String>,
+    pub held_as: Vec<Option<String>>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -188,6 +189,7 @@ impl Placing<'_> {
         events.steps.push(self.rows.places);
         events.names.push(append.event.name().to_owned());
         events.payloads.push(append.event.payload().to_owned());
+        events.held_as.push(append.held_as.as_deref().map(str::to_owned));
     }
 
     fn remember(&mut self, name: &PublishName, kept: bool) {

@@ -57,9 +57,9 @@ async fn listen_once(
         match next {
             Ok(Some(notification)) => {
                 let payload = notification?.payload;
-                let Some((head, who)) = payload.split_once(' ') else { continue };
-                if let (Ok(head), true) = (head.parse(), who != origin) {
-                    heard.send_modify(|news| news.head = news.head.max(head));
+                let Some((position, who)) = payload.split_once(' ') else { continue };
+                if let (Ok(newest), true) = (position.parse(), who != origin) {
+                    heard.send_modify(|news| news.head = news.head.max(newest));
                 }
             }
             Ok(None) => return Err(StoreError::Connection("closed".to_owned())),

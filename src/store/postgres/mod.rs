@@ -18,6 +18,7 @@ mod lookups;
 pub mod migrations;
 mod read;
 mod retention;
+mod statements;
 mod tls;
 
 use std::sync::Arc;

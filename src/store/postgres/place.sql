@@ -1,4 +1,4 @@
--- $1 places, $2 now, $3 this instance; then columns of rows, whose `step` counts from where the log stands; last the
+-- $1 places, $2 now, $3 this instance; then columns of rows, whose `step` counts from where the log stands; $22 the
 -- newest position that this instance knows of: a copy that took the server's place may lack it, and it is not given out again.
 WITH taken AS (
   UPDATE realtime.log_head SET head = greatest(head, $22) + $1 WHERE $1 > 0 RETURNING head - $1 AS before
@@ -8,9 +8,9 @@ WITH taken AS (
   -- A batch without places waits for nobody.
   SELECT greatest(head, $22) FROM realtime.log_head WHERE $1 = 0
 ), events AS (
-  INSERT INTO realtime.log_events (room_id, position, event, payload, stored_at)
-  SELECT new.room_id, base.before + new.step, new.event, new.payload, $2
-  FROM base, unnest($4, $5, $6, $7) AS new (room_id, step, event, payload)
+  INSERT INTO realtime.log_events (room_id, position, event, payload, stored_at, held_as)
+  SELECT new.room_id, base.before + new.step, new.event, new.payload, $2, new.held_as
+  FROM base, unnest($4, $5, $6, $7, $23) AS new (room_id, step, event, payload, held_as)
 ), publishes AS (
   INSERT INTO realtime.log_publishes (publisher, publish_id, digest, position, kept, stored_at)
   SELECT new.publisher, new.publish_id, new.digest, base.before + new.step, new.kept, $2

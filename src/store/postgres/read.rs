@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::connection::Connection;
@@ -31,7 +31,7 @@ pub async fn head(connection: &mut Connection) -> Result<Position, StoreError> {
     Ok(from_db(log_head::table.select(log_head::head).first(connection).await?))
 }
 
-/// Position, room, event, payload.
+/// Position, room, event, payload, held as.
 #[derive(QueryableByName, Queryable)]
 struct Row {
     #[diesel(sql_type = BigInt)]
@@ -42,13 +42,15 @@ struct Row {
     event: String,
     #[diesel(sql_type = Text)]
     payload: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    held_as: Option<String>,
 }
 
 fn by_position(rows: Vec<Row>) -> BTreeMap<Position, StoredEvent> {
     let mut events = BTreeMap::new();
-    for Row { position, room, event, payload } in rows {
+    for Row { position, room, event, payload, held_as } in rows {
         let position = from_db(position);
-        let stored = || StoredEvent { position, rooms: Vec::new(), name: event, payload };
+        let stored = || StoredEvent { position, rooms: Vec::new(), name: event, payload, held_as };
         events.entry(position).or_insert_with(stored).rooms.extend(RoomName::parse(&room));
     }
     events
@@ -74,11 +76,11 @@ pub async fn events(
     if starts.iter().any(|(room, after)| pruned.get(room.as_str()).is_some_and(|through| to_db(*after) < *through)) {
         return Ok(None);
     }
-    let of_rooms = "SELECT found.position, start.room, found.event, found.payload
+    let of_rooms = "SELECT found.position, start.room, found.event, found.payload, found.held_as
         FROM unnest($1, $2) AS start (room, after)
         JOIN realtime.log_rooms ON log_rooms.name = start.room
         CROSS JOIN LATERAL (
-            SELECT position, event, payload FROM realtime.log_events
+            SELECT position, event, payload, held_as FROM realtime.log_events
             WHERE room_id = log_rooms.id AND position > start.after AND position <= $3
             ORDER BY position LIMIT $4
         ) AS found";
@@ -98,7 +100,7 @@ async fn newest(connection: &mut Connection, limit: usize) -> Result<Vec<StoredE
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .order(log_events::position.desc())
         .limit(rows(limit))
-        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload))
+        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)
         .await?;
     let cut = rows.len() == limit;
@@ -123,7 +125,7 @@ pub async fn events_between(
         .filter(log_events::position.gt(to_db(after)).and(log_events::position.le(to_db(up_to))))
         .order(log_events::position)
         .limit(rows(limit))
-        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload))
+        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)
         .await?;
     let cut = rows.len() == limit;

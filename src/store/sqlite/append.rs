@@ -128,6 +128,7 @@ impl Transaction<'_> {
                 log_events::event.eq(append.event.name()),
                 log_events::payload.eq(append.event.payload()),
                 log_events::stored_at.eq(self.now_ms),
+                log_events::held_as.eq(append.held_as.as_deref()),
             ))
             .execute(self.connection)?;
         self.rooms.count(room_id, 1);

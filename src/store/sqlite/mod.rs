@@ -166,12 +166,12 @@ impl Backend for Sqlite {
     }
 
     fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed> {
-        let (rooms, writer) = (self.room_ids.clone(), self.writer.clone());
+        let (rooms, line) = (self.room_ids.clone(), self.writer.clone());
         // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in a room
         // has no such second word.
         let only_events = writes.iter().all(|write| matches!(write, Write::Append(_) | Write::Look));
         let small = only_events && writes.len() <= Self::SMALL;
-        let disk = writer.disk().clone();
+        let disk = line.disk().clone();
         let commit = move |connection: &mut SqliteConnection| {
             let mut committed = append::commit(connection, &writes, &mut rooms.lock());
             if let Ok(committed) = &mut committed {
@@ -180,7 +180,7 @@ impl Backend for Sqlite {
             }
             committed
         };
-        async move { writer.run(small, commit).await }.boxed()
+        async move { line.run(small, commit).await }.boxed()
     }
 
     fn synced(&self) -> watch::Receiver<Synced> {

@@ -108,7 +108,8 @@ impl Found {
     fn add(&mut self, position: i64, room: &RoomName, name: String, payload: String) {
         let position = from_db(position);
         let event = self.0.entry(position);
-        event.or_insert_with(|| StoredEvent { position, rooms: Vec::new(), name, payload }).rooms.push(room.clone());
+        let fresh = || StoredEvent { position, rooms: Vec::new(), name, payload, held_as: None };
+        event.or_insert_with(fresh).rooms.push(room.clone());
     }
 
     fn len(&self) -> usize {
@@ -126,7 +127,7 @@ fn newest(connection: &mut SqliteConnection, limit: usize) -> QueryResult<Vec<St
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .order(log_events::id.desc())
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload))
+        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)?;
     let cut = rows.len() == limit;
     let mut events = by_position(rows);
@@ -155,7 +156,7 @@ pub fn events_between(
         .filter(log_events::position.le(to_db(up_to)))
         .order(log_events::id)
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload))
+        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)?;
     let cut = rows.len() == limit;
     let mut events = by_position(rows);
@@ -164,15 +165,15 @@ pub fn events_between(
     Ok((events.into_values().collect(), through))
 }
 
-/// Position, room, event, payload.
-type Row = (i64, String, String, String);
+/// Position, room, event, payload, held as.
+type Row = (i64, String, String, String, Option<String>);
 
 fn by_position(rows: Vec<Row>) -> BTreeMap<Position, StoredEvent> {
     let mut events = BTreeMap::new();
-    for (position, room, name, payload) in rows {
+    for (position, room, name, payload, held_as) in rows {
         let position = from_db(position);
-        let event =
-            events.entry(position).or_insert_with(|| StoredEvent { position, rooms: Vec::new(), name, payload });
+        let fresh = || StoredEvent { position, rooms: Vec::new(), name, payload, held_as };
+        let event = events.entry(position).or_insert_with(fresh);
         event.rooms.extend(RoomName::parse(&room));
     }
     events

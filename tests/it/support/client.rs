@@ -62,6 +62,11 @@ impl Driver {
         Self::start(Command::new("node").arg(folder().join("browser.mjs")))
     }
 
+    /// No clients: a Socket.IO server on Node with the Redis adapter, and an emitter.
+    pub fn node_server() -> Self {
+        Self::start(Command::new("node").arg(folder().join("node_server.mjs")))
+    }
+
     /// No clients: the libraries that mint session tokens.
     pub fn minter() -> Self {
         Self::start(Command::new("node").arg(folder().join("mint.mjs")))

@@ -59,13 +59,18 @@ impl House {
     }
 
     pub fn serve(&self, port: u16) -> Server {
-        let server = self.spawn(port);
+        self.serve_with(port, &[])
+    }
+
+    /// With variables of its own, in place of the house's.
+    pub fn serve_with(&self, port: u16, own: &[(&str, &str)]) -> Server {
+        let server = self.spawn(port, own);
         server.program.line("listening");
         server
     }
 
     /// The same, without waiting for it.
-    pub fn spawn(&self, port: u16) -> Server {
+    pub fn spawn(&self, port: u16, own: &[(&str, &str)]) -> Server {
         let text = port.to_string();
         let mut variables = vec![
             ("HOST", "127.0.0.1"),
@@ -76,6 +81,7 @@ impl House {
             ("RATE_LIMIT_POINTS", "1000000"),
         ];
         variables.extend(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        variables.extend(own);
         let program = Program::start(self.folder.path(), &["serve"], &variables);
         Server { program, port }
     }

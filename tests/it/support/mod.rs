@@ -2,6 +2,8 @@
 
 pub mod biscuits;
 pub mod client;
+pub mod cluster;
+pub mod database;
 pub mod house;
 pub mod instance;
 pub mod network;
@@ -12,6 +14,7 @@ pub mod poller;
 pub mod postgres;
 pub mod program;
 pub mod proxy;
+pub mod redis;
 pub mod stock;
 pub mod wait;
 

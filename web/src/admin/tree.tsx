@@ -13,7 +13,7 @@ const columns = [
   { sort: 'restarts', title: 'Restarts' },
 ];
 
-const kinds = ['', 'room', 'session', 'audience', 'registry', 'sequencer', 'rights'];
+const kinds = ['', 'room', 'session', 'audience', 'registry', 'sequencer', 'rights', 'bridge'];
 
 interface Props {
   tree: Tree | undefined;

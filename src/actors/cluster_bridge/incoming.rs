@@ -1,0 +1,140 @@
+//! What comes through Redis: each channel's form is checked, and what it says goes to whom it is for.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use actix::prelude::*;
+use futures_util::FutureExt;
+use serde_json::value::RawValue;
+
+use super::actor::ClusterBridge;
+use crate::actors::cluster_messages::{PeerIsAt, Relayed, RelayedLoose};
+use crate::actors::messages::ReadRights;
+use crate::bus::Garbage;
+use crate::bus::adapter::{self, NodeEvent};
+use crate::bus::redis::Incoming;
+use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent};
+use crate::domain::{Event, EventName, PidKey, RoomName, UserId};
+use crate::store::log::StoredEvent;
+
+impl ClusterBridge {
+    /// Resolves once it has been dealt with.
+    pub(super) fn take_in(&mut self, incoming: Vec<Incoming>, ctx: &mut Context<Self>) -> ResponseFuture<()> {
+        let mut from_node = Vec::new();
+        for Incoming { channel, body } in incoming {
+            let taken = match channel.as_str() {
+                relay::LOG => self.take_log(&body),
+                relay::UNPLACED | relay::VOLATILE => self.take_loose(&channel, &body),
+                relay::CONTROL => self.take_control(&body, ctx),
+                adapter::REQUESTS => self.take_request(&body, &mut from_node),
+                _ => self.take_event(&body, &mut from_node),
+            };
+            if let Err(garbage) = taken {
+                self.ignore(garbage, &channel);
+            }
+        }
+        let intake = self.take_from_node(from_node);
+        // Answered when the sequencer has handled what it was sent above.
+        let handled = self.services.sequencer.send(PeerIsAt { head: 0 });
+        async move {
+            intake.await;
+            // A sequencer that is gone handles nothing.
+            handled.await.unwrap_or_default();
+        }
+        .boxed_local()
+    }
+
+    fn take_log(&mut self, body: &[u8]) -> Result<(), Garbage> {
+        let frame: LogFrame<'_> = self.cluster.seal.open(relay::LOG, body)?;
+        if frame.instance == self.cluster.instance {
+            return Ok(());
+        }
+        let LogFrame { before, last, events, .. } = frame;
+        // What is behind the head has been had, through the log.
+        if last <= self.services.view.head() {
+            return Ok(());
+        }
+        let events = events.into_iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
+        let rising = events.windows(2).all(|pair| pair[0].position < pair[1].position);
+        let within = events.iter().all(|event| before < event.position && event.position <= last);
+        if !(rising && within && before < last) {
+            return Err(Garbage::Malformed);
+        }
+        self.services.sequencer.do_send(Relayed { before, last, events });
+        Ok(())
+    }
+
+    fn take_loose(&mut self, channel: &str, body: &[u8]) -> Result<(), Garbage> {
+        let LooseEvent { instance, identity, rooms, name, payload } = self.cluster.seal.open(channel, body)?;
+        if instance == self.cluster.instance {
+            return Ok(());
+        }
+        if identity.is_some() != (channel == relay::UNPLACED) {
+            return Err(Garbage::Malformed);
+        }
+        let payload: Box<RawValue> = serde_json::from_str(payload).map_err(|_| Garbage::Malformed)?;
+        let (rooms, identity) = (room_names(rooms)?.into(), identity.map(Into::into));
+        self.services.sequencer.do_send(RelayedLoose { identity, rooms, event: Event::new(name, payload) });
+        Ok(())
+    }
+
+    fn take_control(&mut self, body: &[u8], ctx: &mut Context<Self>) -> Result<(), Garbage> {
+        let Control { instance, fact } = self.cluster.seal.open(relay::CONTROL, body)?;
+        if instance == self.cluster.instance {
+            self.hear_echo();
+            return Ok(());
+        }
+        match fact {
+            Fact::Alive { head, lease } => {
+                if lease && self.lease.is_held() {
+                    // The database gave it to the other, or says soon that it did not.
+                    self.set_lease(false);
+                }
+                if head > self.services.view.head() {
+                    self.services.sequencer.do_send(PeerIsAt { head });
+                }
+            }
+            Fact::Connected { began_at, began_secs, nonce, since_ms } => {
+                let since = UNIX_EPOCH.checked_add(Duration::from_millis(since_ms)).ok_or(Garbage::Malformed)?;
+                self.services.directory.give_way(PidKey { began_at, began_secs, nonce }, since);
+            }
+            Fact::Rights { user } => {
+                let user = UserId::parse(user).ok_or(Garbage::Malformed)?;
+                self.services.rights.do_send(ReadRights { user });
+            }
+            Fact::LeaseFree => self.lease_is_free(ctx),
+        }
+        Ok(())
+    }
+
+    fn take_event(&mut self, body: &[u8], from_node: &mut Vec<NodeEvent>) -> Result<(), Garbage> {
+        if self.lease.is_held() {
+            from_node.extend(adapter::read_event(body, self.cluster.max_payload)?);
+        }
+        Ok(())
+    }
+
+    fn take_request(&mut self, body: &[u8], from_node: &mut Vec<NodeEvent>) -> Result<(), Garbage> {
+        let Some(request) = adapter::read_request(body, self.cluster.max_payload)? else { return Ok(()) };
+        // Who asks is there, and may not have been a moment ago.
+        self.node_servers = self.node_servers.filter(|servers| *servers > 0);
+        self.answer_peer(request, from_node)
+    }
+}
+
+fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {
+    let LogEvent { position, rooms, name, payload, held_as } = event;
+    // It goes into clients' frames as it is.
+    serde_json::from_str::<&RawValue>(payload).map_err(|_| Garbage::Malformed)?;
+    EventName::parse(name).ok_or(Garbage::Event)?;
+    Ok(StoredEvent {
+        position,
+        rooms: room_names(rooms)?,
+        name: name.to_owned(),
+        payload: payload.to_owned(),
+        held_as: held_as.map(str::to_owned),
+    })
+}
+
+fn room_names(rooms: Vec<&str>) -> Result<Vec<RoomName>, Garbage> {
+    rooms.into_iter().map(|room| RoomName::parse(room).ok_or(Garbage::Room)).collect()
+}

@@ -1,0 +1,72 @@
+//! Events of Node servers and emitters, on their way to get a place like any other. Only the instance
+//! that has the lease takes them in, so each is numbered and stored once.
+
+use actix::prelude::*;
+use futures_util::FutureExt;
+
+use super::actor::ClusterBridge;
+use crate::actors::messages::Publish;
+use crate::actors::publication::Receipt;
+use crate::bus::Garbage;
+use crate::bus::adapter::{self, NodeEvent};
+use crate::domain::{Event, EventName, RoomName};
+use crate::store::log::Append;
+
+/// Events that may wait to be stored. While there are as many, nothing is read from Redis.
+pub const MAX_UNDERWAY: usize = 2_048;
+const MAX_ROOMS: usize = 64;
+
+impl ClusterBridge {
+    /// Publishes them in their order. Resolves once there was place for all of them.
+    pub(super) fn take_from_node(&mut self, events: Vec<NodeEvent>) -> ResponseFuture<()> {
+        let appends: Vec<Append> = events.into_iter().filter_map(|event| self.append(event)).collect();
+        if appends.is_empty() {
+            return std::future::ready(()).boxed_local();
+        }
+        self.services.metrics.bridge.node_events.increment(appends.len() as u64);
+        let (services, places) = (self.services.clone(), self.intake.clone());
+        Box::pin(async move {
+            for append in appends {
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let (receipt, settled) = Receipt::for_caller(services.publish_ids.next());
+                services.registry.do_send(Publish { append, receipt: receipt.from_node() });
+                actix_rt::spawn(async move {
+                    if let Ok(Err(refusal)) = settled.await {
+                        tracing::warn!(refusal = refusal.message, "an event of a Node server was not taken");
+                    }
+                    drop(place);
+                });
+            }
+        })
+    }
+
+    fn append(&mut self, event: NodeEvent) -> Option<Append> {
+        match read(event) {
+            Ok(append) => Some(append),
+            Err(garbage) => {
+                self.ignore(garbage, adapter::EVENTS);
+                None
+            }
+        }
+    }
+}
+
+/// Rooms of another form are left out; an event that is for no other has none to go to. `except` takes
+/// rooms out; of who is in both a room and an excepted one nothing can be said in a log of rooms.
+fn read(event: NodeEvent) -> Result<Append, Garbage> {
+    let NodeEvent { rooms, except, name, payload, volatile } = event;
+    let mut named: Vec<RoomName> = Vec::new();
+    for room in rooms.iter().filter(|room| !except.contains(room)) {
+        if let Some(room) = RoomName::parse(room).filter(|room| !named.contains(room)) {
+            named.push(room);
+        }
+        if named.len() > MAX_ROOMS {
+            return Err(Garbage::Room);
+        }
+    }
+    if named.is_empty() {
+        return Err(Garbage::Room);
+    }
+    let name = EventName::parse(&name).ok_or(Garbage::Event)?;
+    Ok(Append { kept: !volatile, ..Append::kept(named.into(), Event::new(name.as_str(), payload)) })
+}

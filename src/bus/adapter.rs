@@ -1,0 +1,343 @@
+//! The wire protocol of `@socket.io/redis-adapter` 8 with its default key, for the namespace `/`: what it
+//! publishes to rooms, what it asks of its peers, and the answers it waits for. Read and written by the
+//! ClusterBridge; what a request may do is not decided here.
+
+use rmpv::ValueRef;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::Garbage;
+use super::json::{self, Binary};
+use super::relay::InstanceId;
+
+/// Where the adapter publishes what is for everybody or for several rooms. One room's is `…#room#`.
+pub const EVENTS: &str = "socket.io#/#";
+/// All of them.
+pub const ROOMS: &str = "socket.io#/#*";
+pub const REQUESTS: &str = "socket.io-request#/#";
+pub const RESPONSES: &str = "socket.io-response#/#";
+
+/// By this our instances know what one of them has published.
+const OWN: &str = "expeditor-";
+
+pub fn uid(instance: InstanceId) -> String {
+    format!("{OWN}{instance:016x}")
+}
+
+// ---- events ----
+
+/// The packet of an event for one or several rooms, and the channel that it goes to. `None` where JSON
+/// goes deeper than is read.
+pub fn event(uid: &str, name: &str, payload: &str, rooms: &[&str], volatile: bool) -> Option<(String, Vec<u8>)> {
+    let channel = match rooms {
+        [room] => format!("{EVENTS}{room}#"),
+        _ => EVENTS.to_owned(),
+    };
+    let packet = Packet { kind: 2, data: (name, Transcoded(payload)), nsp: "/" };
+    let opts = Opts { rooms, except: [], flags: Flags { volatile: volatile.then_some(true) } };
+    let mut bytes = Vec::with_capacity(payload.len() + 128);
+    (uid, packet, opts).serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map()).ok()?;
+    Some((channel, bytes))
+}
+
+#[derive(Serialize)]
+struct Packet<'a> {
+    #[serde(rename = "type")]
+    kind: u8,
+    data: (&'a str, Transcoded<'a>),
+    nsp: &'a str,
+}
+
+#[derive(Serialize)]
+struct Opts<'a> {
+    rooms: &'a [&'a str],
+    except: [&'a str; 0],
+    flags: Flags,
+}
+
+#[derive(Serialize)]
+struct Flags {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volatile: Option<bool>,
+}
+
+/// JSON text, written as whatever the serializer writes.
+struct Transcoded<'a>(&'a str);
+
+impl Serialize for Transcoded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_transcode::transcode(&mut serde_json::Deserializer::from_str(self.0), serializer)
+    }
+}
+
+/// An event that a Node server or an emitter has published.
+#[derive(Debug)]
+pub struct NodeEvent {
+    pub rooms: Vec<String>,
+    pub except: Vec<String>,
+    pub name: String,
+    pub payload: Box<RawValue>,
+    pub volatile: bool,
+}
+
+/// `None` where it is one that an instance of ours has published.
+///
+/// # Errors
+/// Why it is no event of a room.
+pub fn read_event(bytes: &[u8], max_payload: usize) -> Result<Option<NodeEvent>, Garbage> {
+    if is_own(bytes) {
+        return Ok(None);
+    }
+    // In msgpack a payload is hardly ever longer than in JSON.
+    if bytes.len() > max_payload * 2 + 65_536 {
+        return Err(Garbage::TooLarge);
+    }
+    let value = json::read(bytes)?;
+    let ValueRef::Array(parts) = &value else { return Err(Garbage::Malformed) };
+    let [_, packet, opts, ..] = &parts[..] else { return Err(Garbage::Malformed) };
+    if member(packet, "nsp").and_then(text).is_some_and(|nsp| nsp != "/") {
+        return Err(Garbage::Room);
+    }
+    if member(packet, "type").and_then(number) != Some(2) {
+        return Err(Garbage::Malformed);
+    }
+    let Some(ValueRef::Array(data)) = member(packet, "data") else { return Err(Garbage::Malformed) };
+    let name = data.first().and_then(text).ok_or(Garbage::Event)?.to_owned();
+    let payload = data.get(1).map_or_else(|| Ok("null".to_owned()), |value| json::text(value, Binary::Refused))?;
+    if payload.len() > max_payload {
+        return Err(Garbage::TooLarge);
+    }
+    let volatile = member(opts, "flags").and_then(|flags| member(flags, "volatile"));
+    Ok(Some(NodeEvent {
+        rooms: texts(member(opts, "rooms")),
+        except: texts(member(opts, "except")),
+        name,
+        payload: RawValue::from_string(payload).map_err(|_| Garbage::Malformed)?,
+        volatile: volatile == Some(&ValueRef::Boolean(true)),
+    }))
+}
+
+/// An array of three whose first is a text with our prefix; nothing of it is read.
+fn is_own(bytes: &[u8]) -> bool {
+    let text = match bytes {
+        [0x93, 0xa0..=0xbf, rest @ ..] | [0x93, 0xd9, _, rest @ ..] => rest,
+        _ => return false,
+    };
+    text.starts_with(OWN.as_bytes())
+}
+
+fn member<'a, 'b>(value: &'b ValueRef<'a>, name: &str) -> Option<&'b ValueRef<'a>> {
+    let ValueRef::Map(members) = value else { return None };
+    members.iter().find(|(key, _)| text(key) == Some(name)).map(|(_, value)| value)
+}
+
+fn text<'b>(value: &'b ValueRef<'_>) -> Option<&'b str> {
+    if let ValueRef::String(text) = value { text.as_str() } else { None }
+}
+
+fn number(value: &ValueRef<'_>) -> Option<u64> {
+    if let ValueRef::Integer(number) = value { number.as_u64() } else { None }
+}
+
+fn texts(value: Option<&ValueRef<'_>>) -> Vec<String> {
+    let Some(ValueRef::Array(items)) = value else { return Vec::new() };
+    items.iter().filter_map(text).map(str::to_owned).collect()
+}
+
+// ---- requests ----
+
+/// Sessions that a request is about: those in one of the rooms, or all, but those in one of the others.
+/// A session is in a room of its own id too.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Selection {
+    #[serde(default)]
+    pub rooms: Vec<String>,
+    #[serde(default)]
+    pub except: Vec<String>,
+}
+
+/// What a peer asks of all others.
+#[derive(Debug)]
+pub enum Request {
+    Sockets {
+        id: String,
+        of: Selection,
+    },
+    AllRooms {
+        id: String,
+    },
+    Join {
+        id: Option<String>,
+        of: Selection,
+        rooms: Vec<String>,
+    },
+    Leave {
+        id: Option<String>,
+        of: Selection,
+        rooms: Vec<String>,
+    },
+    Disconnect {
+        id: Option<String>,
+        of: Selection,
+    },
+    Fetch {
+        id: String,
+        of: Selection,
+    },
+    /// For code on the server, which there is none of here.
+    ServerSideEmit {
+        id: Option<String>,
+    },
+    /// An event whose recipients are to acknowledge it.
+    Broadcast {
+        id: String,
+        event: Result<NodeEvent, Garbage>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    #[serde(rename = "type")]
+    kind: u8,
+    uid: Option<String>,
+    request_id: Option<String>,
+    opts: Option<Selection>,
+    #[serde(default)]
+    rooms: Vec<String>,
+    sid: Option<String>,
+    room: Option<String>,
+    packet: Option<AskedPacket>,
+}
+
+#[derive(Deserialize)]
+struct AskedPacket {
+    #[serde(default)]
+    data: Vec<Box<RawValue>>,
+}
+
+/// `None` where an instance of ours has asked.
+///
+/// # Errors
+/// Why it is no request.
+pub fn read_request(bytes: &[u8], max_payload: usize) -> Result<Option<Request>, Garbage> {
+    if bytes.len() > max_payload * 2 + 65_536 {
+        return Err(Garbage::TooLarge);
+    }
+    // The adapter writes some requests as JSON and one as msgpack, and tells them by the first byte.
+    let asked = if bytes.first() == Some(&b'{') {
+        serde_json::from_slice(bytes)
+    } else {
+        serde_json::from_str(&json::text(&json::read(bytes)?, Binary::Dropped)?)
+    };
+    let asked: Asked = asked.map_err(|_| Garbage::Malformed)?;
+    if asked.uid.as_ref().is_some_and(|uid| uid.starts_with(OWN)) {
+        return Ok(None);
+    }
+    understood(asked, max_payload).map(Some)
+}
+
+fn understood(asked: Asked, max_payload: usize) -> Result<Request, Garbage> {
+    let Asked { kind, request_id: id, opts, rooms, sid, room, packet, .. } = asked;
+    let named = |id: Option<String>| id.ok_or(Garbage::Malformed);
+    // Older peers name one socket and one room instead.
+    let by_id = sid.map(|sid| Selection { rooms: vec![sid], except: Vec::new() });
+    let moved: Vec<String> = if by_id.is_some() { room.into_iter().collect() } else { rooms.clone() };
+    let of = opts.or(by_id);
+    Ok(match kind {
+        0 => Request::Sockets { id: named(id)?, of: Selection { rooms, except: Vec::new() } },
+        1 => Request::AllRooms { id: named(id)? },
+        2 => Request::Join { id, of: of.ok_or(Garbage::Malformed)?, rooms: moved },
+        3 => Request::Leave { id, of: of.ok_or(Garbage::Malformed)?, rooms: moved },
+        4 => Request::Disconnect { id, of: of.ok_or(Garbage::Malformed)? },
+        5 => Request::Fetch { id: named(id)?, of: of.unwrap_or_default() },
+        6 => Request::ServerSideEmit { id },
+        7 => Request::Broadcast { id: named(id)?, event: broadcast(of.unwrap_or_default(), packet, max_payload) },
+        _ => return Err(Garbage::Request),
+    })
+}
+
+fn broadcast(of: Selection, packet: Option<AskedPacket>, max_payload: usize) -> Result<NodeEvent, Garbage> {
+    let mut data = packet.ok_or(Garbage::Malformed)?.data.into_iter();
+    let name = data.next().and_then(|name| serde_json::from_str(name.get()).ok()).ok_or(Garbage::Event)?;
+    let payload = data.next().unwrap_or_else(|| RawValue::NULL.to_owned());
+    if payload.get().len() > max_payload {
+        return Err(Garbage::TooLarge);
+    }
+    Ok(NodeEvent { rooms: of.rooms, except: of.except, name, payload, volatile: false })
+}
+
+// ---- answers ----
+
+pub fn sockets(id: &str, sockets: Vec<Value>) -> Value {
+    json!({ "requestId": id, "sockets": sockets })
+}
+
+pub fn rooms(id: &str, rooms: Vec<String>) -> Value {
+    json!({ "requestId": id, "rooms": rooms })
+}
+
+pub fn done(id: &str) -> Value {
+    json!({ "requestId": id })
+}
+
+/// Nobody here has an answer, but nobody is to wait for one.
+pub fn nothing_to_say(id: &str) -> Value {
+    json!({ "type": 6, "requestId": id, "data": null })
+}
+
+/// How many acknowledgements will come.
+pub fn client_count(id: &str, count: usize) -> Value {
+    json!({ "type": 8, "requestId": id, "clientCount": count })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MAX: usize = 1_000;
+
+    #[test]
+    fn what_is_written_can_be_read_but_is_known_as_ours() {
+        let payload = r#"{"z":1,"a":[1.5,null,"x"],"big":9007199254740993}"#;
+        let (channel, bytes) = event(&uid(7), "kitchen:new-order", payload, &["kitchen:c1"], true).unwrap();
+        assert_eq!(channel, "socket.io#/#kitchen:c1#");
+        assert!(read_event(&bytes, MAX).unwrap().is_none());
+        let (channel, bytes) = event("node", "e", payload, &["a:1", "b:2"], true).unwrap();
+        assert_eq!(channel, EVENTS);
+        let read = read_event(&bytes, MAX).unwrap().unwrap();
+        assert_eq!((read.payload.get(), read.rooms, read.volatile), (payload, vec!["a:1".into(), "b:2".into()], true));
+    }
+
+    #[test]
+    fn requests_are_read_in_both_forms() {
+        let fetch = br#"{"uid":"abc","requestId":"r","type":5,"opts":{"rooms":["x"],"except":[]}}"#;
+        assert!(matches!(read_request(fetch, MAX), Ok(Some(Request::Fetch { of, .. })) if of.rooms == ["x"]));
+        let own = format!(r#"{{"uid":"{}","requestId":"r","type":1}}"#, uid(1));
+        assert!(read_request(own.as_bytes(), MAX).unwrap().is_none());
+        let asked = json!({ "uid": "a", "requestId": "r", "type": 7, "packet": { "data": ["e", { "n": 1 }] }, "opts": { "rooms": ["x"] } });
+        let packed = rmp_serde::to_vec_named(&asked).unwrap();
+        let Ok(Some(Request::Broadcast { event: Ok(event), .. })) = read_request(&packed, MAX) else { panic!() };
+        assert_eq!((event.name.as_str(), event.payload.get()), ("e", r#"{"n":1}"#));
+        assert_eq!(read_request(br#"{"type":99}"#, MAX).unwrap_err(), Garbage::Request);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read_event(&bytes, MAX);
+            let _ = read_request(&bytes, MAX);
+        }
+
+        #[test]
+        fn bent_packets_do_no_harm(index in 0usize..80, byte: u8) {
+            let (_, mut bytes) = event("node", "e", r#"{"a":[1,{"b":null}]}"#, &["a:1", "b:2"], true).unwrap();
+            let index = index % bytes.len();
+            bytes[index] = byte;
+            let _ = read_event(&bytes, MAX);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The connection to Redis: one that subscribes and one that publishes, each made again by itself.
+//!
+//! Nothing here waits for Redis on behalf of an event: what is to be published goes into a bounded
+//! queue, and what does not fit is left out and counted. The log has it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bb8_redis::RedisConnectionManager;
+use bb8_redis::bb8::Pool;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use redis::aio::{PubSubSink, PubSubStream};
+use redis::{Client, ConnectionInfo, RedisError};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::{adapter, relay};
+
+/// What came on a channel.
+#[derive(Debug)]
+pub struct Incoming {
+    pub channel: String,
+    pub body: Vec<u8>,
+}
+
+struct Outgoing {
+    channel: String,
+    body: Vec<u8>,
+}
+
+/// Takes what came. The next is offered when this has been dealt with.
+pub type Sink = Arc<dyn Fn(Vec<Incoming>) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// What is known of the connections.
+#[derive(Default)]
+pub struct Counts {
+    /// Bytes that wait to be published.
+    waiting: AtomicUsize,
+    /// What could not be published, or came faster than it could be taken.
+    pub lost: AtomicU64,
+}
+
+#[derive(Clone)]
+pub struct Bus {
+    queue: mpsc::Sender<Outgoing>,
+    counts: Arc<Counts>,
+    /// Whether what Node servers publish is subscribed to.
+    node_events: Arc<watch::Sender<bool>>,
+    /// Counts up where the connections are to be made anew.
+    generation: Arc<watch::Sender<u64>>,
+    pool: Pool<RedisConnectionManager>,
+}
+
+impl Bus {
+    const MAX_FRAMES: usize = 8_192;
+    const MAX_WAITING: usize = 64 * 1024 * 1024;
+    /// What came and was not taken yet, in bytes. Past it the subscription begins anew, and the log is read.
+    const MAX_UNTAKEN: usize = 64 * 1024 * 1024;
+    /// How long Redis may take for an answer.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+    const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+    /// Connects, in its own time, and goes on doing so. To be called within a runtime.
+    ///
+    /// # Panics
+    /// Never: what it is given has been read as the address of a Redis.
+    pub fn start(info: ConnectionInfo, sink: Sink) -> Self {
+        // Another part of the process may have chosen before.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::open(info.clone()).expect("it is a connection's");
+        let pool = Pool::builder()
+            .max_size(2)
+            .connection_timeout(Self::PATIENCE)
+            .build_unchecked(RedisConnectionManager::new(info).expect("it is a connection's"));
+        let (queue, queued) = mpsc::channel(Self::MAX_FRAMES);
+        let bus = Self {
+            queue,
+            counts: Arc::default(),
+            node_events: Arc::new(watch::channel(false).0),
+            generation: Arc::new(watch::channel(0).0),
+            pool: pool.clone(),
+        };
+        tokio::spawn(publish(pool, queued, bus.counts.clone()));
+        let subscriber = Subscriber {
+            client,
+            sink,
+            counts: bus.counts.clone(),
+            node_events: bus.node_events.subscribe(),
+            generation: bus.generation.subscribe(),
+        };
+        tokio::spawn(subscriber.run());
+        bus
+    }
+
+    /// Puts it behind what waits to be published; `false` where too much does.
+    pub fn publish(&self, channel: impl Into<String>, body: Vec<u8>) -> bool {
+        let bytes = body.len();
+        let waiting = self.counts.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        let fits = waiting <= Self::MAX_WAITING;
+        if fits && self.queue.try_send(Outgoing { channel: channel.into(), body }).is_ok() {
+            return true;
+        }
+        self.counts.waiting.fetch_sub(bytes, Ordering::AcqRel);
+        self.counts.lost.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    /// Frames that were left out since the start.
+    pub fn lost(&self) -> u64 {
+        self.counts.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether to be sent what Node servers publish to rooms.
+    pub fn hear_node_events(&self, hear: bool) {
+        self.node_events.send_if_modified(|before| std::mem::replace(before, hear) != hear);
+    }
+
+    /// The subscription begins anew: it does not bring what it should.
+    pub fn renew(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// How many listen to the adapter's requests who are no instance of ours: Node servers. `None` where
+    /// Redis does not say.
+    pub async fn count_node_servers(&self) -> Option<u64> {
+        let mut connection = self.pool.get().await.ok()?;
+        let mut asking = redis::cmd("PUBSUB");
+        asking.arg("NUMSUB").arg(adapter::REQUESTS).arg(relay::CONTROL);
+        let asked = timeout(Self::PATIENCE, asking.query_async::<(String, u64, String, u64)>(&mut *connection));
+        let (_, all, _, ours) = asked.await.ok()?.ok()?;
+        Some(all.saturating_sub(ours))
+    }
+}
+
+/// Publishes what is queued, many in one round trip.
+async fn publish(pool: Pool<RedisConnectionManager>, mut queued: mpsc::Receiver<Outgoing>, counts: Arc<Counts>) {
+    const AT_ONCE: usize = 256;
+    let mut batch = Vec::with_capacity(AT_ONCE);
+    let mut connection = None;
+    while queued.recv_many(&mut batch, AT_ONCE).await > 0 {
+        let bytes: usize = batch.iter().map(|frame| frame.body.len()).sum();
+        let mut pipe = redis::pipe();
+        for Outgoing { channel, body } in &batch {
+            pipe.cmd("PUBLISH").arg(channel).arg(body).ignore();
+        }
+        if connection.is_none() {
+            connection = pool.get().await.ok();
+        }
+        let published = match &mut connection {
+            Some(open) => {
+                timeout(Bus::PATIENCE, pipe.query_async::<()>(&mut **open)).await.is_ok_and(|done| done.is_ok())
+            }
+            None => false,
+        };
+        if !published {
+            connection = None;
+            counts.lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            sleep(Bus::SHORTEST_WAIT).await;
+        }
+        counts.waiting.fetch_sub(bytes, Ordering::AcqRel);
+        batch.clear();
+    }
+}
+
+struct Subscriber {
+    client: Client,
+    sink: Sink,
+    counts: Arc<Counts>,
+    node_events: watch::Receiver<bool>,
+    generation: watch::Receiver<u64>,
+}
+
+/// Why a subscription ended.
+enum Ended {
+    /// The bus is gone.
+    Unwanted,
+    Lost,
+}
+
+impl Subscriber {
+    async fn run(mut self) {
+        let mut wait = Bus::SHORTEST_WAIT;
+        loop {
+            self.generation.borrow_and_update();
+            match timeout(Bus::PATIENCE, self.subscribe()).await {
+                Ok(Ok((subscriptions, messages))) => {
+                    wait = Bus::SHORTEST_WAIT;
+                    if let Ended::Unwanted = self.receive(subscriptions, messages).await {
+                        return;
+                    }
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "Redis cannot be subscribed to"),
+                Err(_) => tracing::debug!("Redis does not answer"),
+            }
+            if self.generation.has_changed().is_err() {
+                return;
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(Bus::LONGEST_WAIT);
+        }
+    }
+
+    async fn subscribe(&mut self) -> Result<(PubSubSink, PubSubStream), RedisError> {
+        let (mut subscriptions, messages) = self.client.get_async_pubsub().await?.split();
+        // In one command, so that who counts subscribers finds as many on each of them.
+        let channels = [relay::CONTROL, relay::LOG, relay::UNPLACED, relay::VOLATILE, adapter::REQUESTS];
+        subscriptions.subscribe(&channels[..]).await?;
+        if *self.node_events.borrow_and_update() {
+            subscriptions.psubscribe(adapter::ROOMS).await?;
+        }
+        Ok((subscriptions, messages))
+    }
+
+    async fn receive(&mut self, mut subscriptions: PubSubSink, messages: PubSubStream) -> Ended {
+        const AT_ONCE: usize = 256;
+        let mut messages = messages.ready_chunks(AT_ONCE);
+        let (mut untaken, mut weight) = (Vec::new(), 0);
+        let mut taking: Option<BoxFuture<'static, ()>> = None;
+        loop {
+            if taking.is_none() && !untaken.is_empty() {
+                taking = Some((self.sink)(std::mem::take(&mut untaken)));
+                weight = 0;
+            }
+            tokio::select! {
+                () = async { taking.as_mut().expect("it is asked first").await }, if taking.is_some() => taking = None,
+                chunk = messages.next() => {
+                    let Some(chunk) = chunk else { return Ended::Lost };
+                    for message in chunk {
+                        let body = message.get_payload_bytes().to_vec();
+                        weight += body.len() + 64;
+                        untaken.push(Incoming { channel: message.get_channel_name().to_owned(), body });
+                    }
+                    if weight > Bus::MAX_UNTAKEN {
+                        self.counts.lost.fetch_add(untaken.len() as u64, Ordering::Relaxed);
+                        return Ended::Lost;
+                    }
+                }
+                changed = self.generation.changed() => {
+                    return if changed.is_ok() { Ended::Lost } else { Ended::Unwanted };
+                }
+                changed = self.node_events.changed() => {
+                    if changed.is_err() {
+                        return Ended::Unwanted;
+                    }
+                    let hear = *self.node_events.borrow_and_update();
+                    let asking = async {
+                        if hear { subscriptions.psubscribe(adapter::ROOMS).await } else { subscriptions.punsubscribe(adapter::ROOMS).await }
+                    };
+                    if !timeout(Bus::PATIENCE, asking).await.is_ok_and(|asked| asked.is_ok()) {
+                        return Ended::Lost;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The frames that instances of one log send each other, sealed with a key that is in the log itself:
+//! whoever can write to Redis but not read the database cannot make up a position.
+//!
+//! `version, log, tag`, then msgpack. Made and read by the ClusterBridge.
+
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::Garbage;
+use crate::domain::{LogId, PidKey, Position};
+
+/// Batches of the log, as they were stored.
+pub const LOG: &str = "expeditor#log";
+/// Events that went out before they could be stored.
+pub const UNPLACED: &str = "expeditor#unplaced";
+/// Events that are never stored.
+pub const VOLATILE: &str = "expeditor#volatile";
+/// What else all instances are to know at once.
+pub const CONTROL: &str = "expeditor#control";
+
+const VERSION: u8 = 1;
+const TAG: usize = 16;
+const HEAD: usize = 1 + 4 + TAG;
+/// Of one frame. A batch that is larger goes out in several.
+pub const MAX_FRAME: usize = 32 * 1024 * 1024;
+
+/// An instance, for as long as its process lives.
+pub type InstanceId = u64;
+
+/// A batch, or a part of one. After `before` and up to `last` the log has these events and no others.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogFrame<'a> {
+    pub instance: InstanceId,
+    pub before: Position,
+    pub last: Position,
+    #[serde(borrow)]
+    pub events: Vec<LogEvent<'a>>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogEvent<'a> {
+    pub position: Position,
+    #[serde(borrow)]
+    pub rooms: Vec<&'a str>,
+    pub name: &'a str,
+    /// JSON, byte for byte as it was published.
+    pub payload: &'a str,
+    /// The name under which it went out before, if it did.
+    pub held_as: Option<&'a str>,
+}
+
+/// An event without a place.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct LooseEvent<'a> {
+    pub instance: InstanceId,
+    /// By which its stored form is known again; none for what is never stored.
+    pub identity: Option<&'a str>,
+    #[serde(borrow)]
+    pub rooms: Vec<&'a str>,
+    pub name: &'a str,
+    pub payload: &'a str,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Control<'a> {
+    pub instance: InstanceId,
+    #[serde(borrow)]
+    pub fact: Fact<'a>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub enum Fact<'a> {
+    /// Sent again and again. Its own come back to an instance too, which tells that the way is open.
+    Alive {
+        head: Position,
+        /// Whether that instance takes in what Node servers publish.
+        lease: bool,
+    },
+    /// A client with this `pid` is connected there now, since that many ms after 1970.
+    Connected { began_at: Position, began_secs: u32, nonce: [u8; 16], since_ms: u64 },
+    /// The rows behind this user have changed.
+    Rights { user: &'a str },
+    /// The lease was given back.
+    LeaseFree,
+}
+
+impl Fact<'_> {
+    pub fn connected(pid: PidKey, since_ms: u64) -> Self {
+        Self::Connected { began_at: pid.began_at, began_secs: pid.began_secs, nonce: pid.nonce, since_ms }
+    }
+}
+
+/// Seals and opens the frames of one log.
+pub struct Seal {
+    log: LogId,
+    key: Hmac<Sha256>,
+}
+
+impl Seal {
+    /// `secret` is the log's own.
+    pub fn new(log: LogId, secret: &[u8]) -> Self {
+        let mut key = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+        // The same secret signs pids: neither passes for the other.
+        key.update(b"relay\0");
+        Self { log, key }
+    }
+
+    /// `None` where the frame is larger than any that is taken.
+    pub fn close<T: Serialize>(&self, channel: &str, frame: &T) -> Option<Vec<u8>> {
+        let mut sealed = vec![0; HEAD];
+        rmp_serde::encode::write(&mut sealed, frame).ok()?;
+        if sealed.len() > MAX_FRAME {
+            return None;
+        }
+        let tag = self.tag(channel, &sealed[HEAD..]);
+        sealed[0] = VERSION;
+        sealed[1..5].copy_from_slice(&self.log.0.to_be_bytes());
+        sealed[5..HEAD].copy_from_slice(&tag);
+        Some(sealed)
+    }
+
+    /// # Errors
+    /// Why it is not a frame of this log.
+    pub fn open<'a, T: Deserialize<'a>>(&self, channel: &str, sealed: &'a [u8]) -> Result<T, Garbage> {
+        if sealed.len() > MAX_FRAME {
+            return Err(Garbage::TooLarge);
+        }
+        let (head, body) = sealed.split_at_checked(HEAD).ok_or(Garbage::Malformed)?;
+        if head[0] != VERSION {
+            return Err(Garbage::Version);
+        }
+        if head[1..5] != self.log.0.to_be_bytes() {
+            return Err(Garbage::Foreign);
+        }
+        if !bool::from(self.tag(channel, body).ct_eq(&head[5..])) {
+            return Err(Garbage::Forged);
+        }
+        rmp_serde::from_slice(body).map_err(|_| Garbage::Malformed)
+    }
+
+    fn tag(&self, channel: &str, body: &[u8]) -> [u8; TAG] {
+        let whole = self.key.clone().chain_update(channel).chain_update([0]).chain_update(body).finalize().into_bytes();
+        let mut tag = [0; TAG];
+        tag.copy_from_slice(&whole[..TAG]);
+        tag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seal() -> Seal {
+        Seal::new(LogId(7), b"secret")
+    }
+
+    #[test]
+    fn only_an_instance_of_the_log_can_make_a_frame() {
+        let event =
+            LogEvent { position: 5, rooms: vec!["a:b"], name: "e", payload: "{ \"b\":1,\"a\":2 }", held_as: None };
+        let frame = LogFrame { instance: 1, before: 4, last: 5, events: vec![event] };
+        let sealed = seal().close(LOG, &frame).unwrap();
+        assert_eq!(seal().open::<LogFrame<'_>>(LOG, &sealed).unwrap(), frame);
+        let open = |seal: Seal, channel: &str| seal.open::<LogFrame<'_>>(channel, &sealed).unwrap_err();
+        assert_eq!(open(Seal::new(LogId(7), b"other"), LOG), Garbage::Forged);
+        assert_eq!(open(Seal::new(LogId(8), b"secret"), LOG), Garbage::Foreign);
+        assert_eq!(open(seal(), VOLATILE), Garbage::Forged, "it is for its channel only");
+        for index in 0..sealed.len() {
+            let mut bent = sealed.clone();
+            bent[index] ^= 1;
+            assert!(seal().open::<LogFrame<'_>>(LOG, &bent).is_err(), "byte {index}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_no_frame(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(seal().open::<LogFrame<'_>>(LOG, &bytes).is_err());
+        }
+
+        /// Sealed by a peer of another make, say: what is in it may be anything.
+        #[test]
+        fn arbitrary_contents_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let seal = seal();
+            let mut sealed = vec![VERSION, 0, 0, 0, 7];
+            sealed.extend(seal.tag(CONTROL, &bytes));
+            sealed.extend(bytes);
+            let _: Result<Control<'_>, Garbage> = seal.open(CONTROL, &sealed);
+            let _: Result<LogFrame<'_>, Garbage> = seal.open(CONTROL, &sealed);
+        }
+    }
+}

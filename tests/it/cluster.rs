@@ -1,0 +1,142 @@
+//! Several instances relay through Redis: one order, nothing missing, nothing twice.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use serde_json::{Value, json};
+
+use crate::support::cluster::Cluster;
+use crate::support::people::{BISTRO, CHEF};
+use crate::support::stock::{Backend, always_recovered, connect, connections, has_each_once};
+use crate::support::{Driver, SERVER_SECRET, eventually, token};
+
+fn kitchen() -> String {
+    format!("kitchen:{BISTRO}")
+}
+
+/// A chef at every instance, in the kitchen's room.
+fn chefs(driver: &Driver, cluster: &Cluster) -> Vec<String> {
+    let names: Vec<String> = (0..cluster.servers.len()).map(|index| format!("chef{index}")).collect();
+    for (index, name) in names.iter().enumerate() {
+        connect(driver, &cluster.url(index), name, &token(CHEF), &["websocket"]);
+        driver.ask_ok(name, "kitchen:join", &json!({ "venueId": BISTRO }));
+    }
+    names
+}
+
+#[test]
+fn what_one_instance_stores_goes_out_at_the_others_at_once() {
+    let cluster = Cluster::start(2);
+    let driver = Driver::node();
+    let chefs = chefs(&driver, &cluster);
+    let backends = [Backend::new(&cluster.url(0)), Backend::new(&cluster.url(1))];
+    for n in 0..100 {
+        backends[n as usize % 2].publish(&kitchen(), n);
+    }
+    chefs.iter().for_each(|chef| has_each_once(&driver, chef, 100));
+    let relayed = |index| cluster.metric(index, "expeditor_relayed_events_total{direction=\"in\"}");
+    assert!(relayed(0) + relayed(1) >= 90.0, "by the relay, and not by the database: {} {}", relayed(0), relayed(1));
+}
+
+#[test]
+fn three_instances_have_one_order_of_20_000_events() {
+    const EVENTS: u64 = 20_000;
+    const AT_ONCE: u64 = 100;
+    let cluster = Cluster::start(3);
+    let driver = Driver::node();
+    let chefs = chefs(&driver, &cluster);
+    let next = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for index in 0..3 {
+            let (backend, next) = (Backend::new(&cluster.url(index)), &next);
+            scope.spawn(move || {
+                loop {
+                    let first = next.fetch_add(AT_ONCE, std::sync::atomic::Ordering::Relaxed);
+                    if first >= EVENTS {
+                        return;
+                    }
+                    let publish = |n| json!({ "room": kitchen(), "event": "e", "payload": { "n": n } });
+                    let body = Value::from((first..first + AT_ONCE).map(publish).collect::<Vec<_>>());
+                    let (status, answers) = backend.post(SERVER_SECRET, &body.to_string()).unwrap();
+                    assert_eq!(status, 200);
+                    assert!(answers.as_array().unwrap().iter().all(|answer| answer["durable"] == true));
+                }
+            });
+        }
+    });
+    for chef in &chefs {
+        driver.call("wait", json!({ "client": chef, "event": "e", "count": EVENTS, "timeoutMs": 60_000 }));
+    }
+    let seen = driver.call("sequences", json!({ "prefix": "chef", "event": "e", "path": "n" }));
+    assert_eq!(seen["distinctOrders"], 1, "{}", seen["lengths"]);
+    assert_eq!((seen["lengths"]["max"].as_u64(), seen["duplicates"].as_u64()), (Some(EVENTS), Some(0)));
+}
+
+#[test]
+fn a_client_whose_instance_was_killed_is_recovered_at_another() {
+    let mut cluster = Cluster::start(3);
+    let driver = Driver::node();
+    let balancer = crate::support::proxy::Proxy::to(([127, 0, 0, 1], cluster.servers[0].port).into());
+    connect(&driver, &balancer.url(), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    let backend = Backend::new(&cluster.url(1));
+    (0..20).for_each(|n| drop(backend.publish(&kitchen(), n)));
+    balancer.point_at(([127, 0, 0, 1], cluster.servers[2].port).into());
+    cluster.servers.remove(0).kill();
+    (20..60).for_each(|n| drop(backend.publish(&kitchen(), n)));
+    connections(&driver, "chef", 2);
+    (60..80).for_each(|n| drop(backend.publish(&kitchen(), n)));
+    has_each_once(&driver, "chef", 80);
+    always_recovered(&driver, "chef");
+}
+
+#[test]
+fn a_client_that_comes_to_another_instance_is_replaced_where_it_was() {
+    let cluster = Cluster::start(2);
+    let driver = Driver::node();
+    let connected = |index| cluster.metric(index, "socket_connections");
+    // The same client twice: the instance that has the first has no reason to think that it is gone.
+    let open = |name: &str, index: usize, auth: &Value| {
+        let url = format!("ws://127.0.0.1:{}/socket.io/?EIO=4&transport=websocket", cluster.servers[index].port);
+        driver.call("rawWebsocket", json!({ "client": name, "url": url }));
+        driver.call("rawSend", json!({ "client": name, "text": format!("40{auth}") }));
+        let frames = driver.call("wait", json!({ "client": name, "event": "$frame", "count": 2 }));
+        let frame = frames["events"][1]["args"][0].as_str().unwrap();
+        serde_json::from_str::<Value>(frame.strip_prefix("40").unwrap()).unwrap()["pid"].clone()
+    };
+    let pid = open("first", 0, &json!({ "token": token(CHEF) }));
+    assert_eq!(connected(0), 1.0);
+    assert_eq!(open("second", 1, &json!({ "token": token(CHEF), "pid": pid })), pid, "it has its session back");
+    eventually("the replacement", || (connected(0) == 0.0 && connected(1) == 1.0).then_some(()));
+}
+
+#[test]
+fn rights_that_are_read_again_at_one_instance_are_at_all() {
+    let cluster = Cluster::start(2);
+    let driver = Driver::node();
+    let chefs = chefs(&driver, &cluster);
+    let agent = ureq::Agent::new_with_defaults();
+    let set = |status: &str| {
+        let change = format!("UPDATE venue_staff SET status = '{status}' WHERE user_id = '{CHEF}'");
+        cluster.house.database().batch_execute(&change).unwrap();
+        let request = agent.post(format!("{}/api/rights", cluster.url(0)));
+        let answer = request
+            .header("authorization", format!("Bearer {SERVER_SECRET}"))
+            .send(json!({ "userId": CHEF }).to_string())
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+    };
+    // Each instance reads all rows again within four seconds anyway: by luck alone it would not be sooner every time.
+    for round in 1..=5 {
+        let began = Instant::now();
+        set("ON_LEAVE");
+        for chef in &chefs {
+            let request = json!({ "client": chef, "event": "error", "count": round, "timeoutMs": 5_000 });
+            let answer = driver.call("wait", request);
+            assert_eq!(answer["events"][round - 1]["args"][0]["code"], "FORBIDDEN");
+        }
+        assert!(began.elapsed() < Duration::from_secs(1), "round {round}: after {:?}", began.elapsed());
+        set("ACTIVE");
+        chefs.iter().for_each(|chef| drop(driver.ask_ok(chef, "kitchen:join", &json!({ "venueId": BISTRO }))));
+    }
+}

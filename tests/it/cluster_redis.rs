@@ -1,0 +1,282 @@
+//! Redis fails in every way that it has: nothing is lost, the order stays, and nobody needs to be started again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use expeditor::actors::messages::ProvokePanic;
+use expeditor::domain::RoomName;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::json;
+
+use crate::support::cluster::Cluster;
+use crate::support::people::{BISTRO, CHEF};
+use crate::support::redis::RedisServer;
+use crate::support::stock::{Backend, Pace, connect, connections, has_each_once, recovered};
+use crate::support::{Driver, Instance, eventually, token};
+
+fn kitchen() -> String {
+    format!("kitchen:{BISTRO}")
+}
+
+/// Two instances, a chef at each, and a backend at each that publishes all the while.
+struct Traffic {
+    cluster: Cluster,
+    driver: Driver,
+}
+
+impl Traffic {
+    fn on(redis: RedisServer) -> Self {
+        let (cluster, driver) = (Cluster::with(2, redis, &[]), Driver::node());
+        for index in 0..2 {
+            let name = format!("chef{index}");
+            connect(&driver, &cluster.url(index), &name, &token(CHEF), &["websocket"]);
+            driver.ask_ok(&name, "kitchen:join", &json!({ "venueId": BISTRO }));
+        }
+        Self { cluster, driver }
+    }
+
+    /// Publishes at both instances while `trouble` lasts. Everybody has each event once, in order, on one connection.
+    fn while_there_is(&mut self, trouble: impl FnOnce(&mut Cluster)) {
+        let urls = [self.cluster.url(0), self.cluster.url(1)];
+        let done = AtomicBool::new(false);
+        let published = std::thread::scope(|scope| {
+            let publishing = scope.spawn(|| {
+                let backends = urls.each_ref().map(|url| Backend::new(url));
+                let (mut pace, mut n) = (Pace::start(), 0);
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(backends[n as usize % 2].publish(&kitchen(), n)["durable"], true);
+                    n += 1;
+                    pace.wait(Duration::from_millis(5));
+                }
+                n
+            });
+            trouble(&mut self.cluster);
+            done.store(true, Ordering::Relaxed);
+            publishing.join().unwrap()
+        });
+        for chef in ["chef0", "chef1"] {
+            has_each_once(&self.driver, chef, published);
+            assert_eq!(recovered(&self.driver, chef), [false], "{chef} has noticed nothing");
+        }
+    }
+}
+
+/// Lets events come and go for a while.
+fn some_traffic(time: Duration) {
+    Pace::start().wait(time);
+}
+
+#[test]
+fn redis_is_killed_for_ten_seconds_and_comes_back_empty() {
+    let mut traffic = Traffic::on(RedisServer::start());
+    traffic.while_there_is(|cluster| {
+        some_traffic(Duration::from_millis(500));
+        cluster.redis.kill();
+        cluster.relays_no_more();
+        assert!(cluster.metric(0, "expeditor_bridge_lag_seconds") > 2.0);
+        assert_eq!(cluster.metric(0, "expeditor_bridge_connected"), 0.0);
+        some_traffic(Duration::from_millis(7_000));
+        assert!(cluster.metric(0, "expeditor_bridge_lag_seconds") > 8.0, "it grows");
+        cluster.redis.start_again();
+        cluster.relays();
+        eventually("the lag's end", || (cluster.metric(0, "expeditor_bridge_lag_seconds") < 1.0).then_some(()));
+        let relayed = cluster.metric(0, "expeditor_relayed_events_total{direction=\"in\"}");
+        eventually("the relay", || {
+            (cluster.metric(0, "expeditor_relayed_events_total{direction=\"in\"}") > relayed + 20.0).then_some(())
+        });
+    });
+}
+
+#[test]
+fn redis_stops_answering_without_closing_its_connections() {
+    let mut traffic = Traffic::on(RedisServer::start());
+    traffic.while_there_is(|cluster| {
+        some_traffic(Duration::from_millis(500));
+        cluster.redis.signal("STOP");
+        cluster.relays_no_more();
+        some_traffic(Duration::from_millis(1_500));
+        cluster.redis.signal("CONT");
+        cluster.relays();
+        some_traffic(Duration::from_millis(500));
+    });
+}
+
+#[test]
+fn a_redis_that_refuses_writes_relays_all_the_same() {
+    let mut traffic = Traffic::on(RedisServer::start());
+    traffic.while_there_is(|cluster| {
+        let mut redis = cluster.redis.connection();
+        let configure = |redis: &mut redis::Connection, name: &str, value: &str| {
+            redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(redis).unwrap();
+        };
+        configure(&mut redis, "min-replicas-to-write", "1");
+        configure(&mut redis, "maxmemory", "1mb");
+        configure(&mut redis, "maxmemory-policy", "noeviction");
+        let refused = redis::cmd("SET").arg("a").arg("b").exec(&mut redis);
+        assert!(refused.is_err(), "it refuses");
+        let relayed = cluster.metric(0, "expeditor_relayed_events_total{direction=\"in\"}");
+        eventually("the relay", || {
+            (cluster.metric(0, "expeditor_relayed_events_total{direction=\"in\"}") > relayed + 100.0).then_some(())
+        });
+        cluster.relays();
+    });
+}
+
+#[test]
+fn a_redis_that_refuses_to_publish_is_told_of() {
+    let mut traffic = Traffic::on(RedisServer::start());
+    traffic.while_there_is(|cluster| {
+        let mut redis = cluster.redis.connection();
+        redis::cmd("ACL").arg(&["SETUSER", "default", "-publish"]).exec(&mut redis).unwrap();
+        cluster.relays_no_more();
+        assert!(cluster.metric(0, "expeditor_bridge_lost_total") > 0.0);
+        redis::cmd("ACL").arg(&["SETUSER", "default", "+publish"]).exec(&mut redis).unwrap();
+        cluster.relays();
+    });
+}
+
+/// What each channel may be sent by anybody.
+const CHANNELS: [&str; 9] = [
+    "expeditor#log",
+    "expeditor#unplaced",
+    "expeditor#volatile",
+    "expeditor#control",
+    "socket.io#/#",
+    "socket.io#/#kitchen:x#",
+    "socket.io-request#/#",
+    "socket.io-response#/#",
+    "socket.io#/#\u{1f4a5}#",
+];
+
+#[test]
+fn garbage_on_every_channel_is_counted_and_ignored() {
+    let mut traffic = Traffic::on(RedisServer::start());
+    let holder = traffic.cluster.lease_holder();
+    traffic.while_there_is(|cluster| {
+        let mut redis = cluster.redis.connection();
+        let mut runner = TestRunner::deterministic();
+        let bytes = prop::collection::vec(any::<u8>(), 0..300);
+        let mut publish = |channel: &str, body: &[u8]| {
+            redis::cmd("PUBLISH").arg(channel).arg(body).exec(&mut redis).unwrap();
+        };
+        for round in 0..300 {
+            for channel in CHANNELS {
+                publish(channel, &bytes.new_tree(&mut runner).unwrap().current());
+            }
+            if round % 100 == 0 {
+                for channel in CHANNELS {
+                    publish(channel, &vec![0x91; 3_000_000]);
+                    publish(channel, &[b'['; 100_000]);
+                    publish(channel, format!("{{\"type\":{}}}", "9".repeat(500)).as_bytes());
+                }
+            }
+        }
+        let ignored =
+            |cause: &str| cluster.metric(holder, &format!("expeditor_bridge_ignored_total{{cause=\"{cause}\"}}"));
+        eventually("the count", || (ignored("malformed") + ignored("version") > 1_000.0).then_some(()));
+        assert!(ignored("too_large") > 0.0);
+        cluster.relays();
+        let complaints = cluster.servers[holder].program.lines();
+        let complaints = complaints.iter().filter(|line| line.contains("was ignored")).count();
+        assert!((1..=10).contains(&complaints), "once in a while: {complaints}");
+    });
+}
+
+#[test]
+fn an_instance_killed_in_the_middle_of_relaying_leaves_no_gap() {
+    let mut traffic = Traffic::on(RedisServer::start());
+    let extra = Backend::new(&traffic.cluster.url(0));
+    let third = traffic.cluster.house.serve(crate::support::house::free_port());
+    let third_backend = Backend::new(&third.url());
+    // What the third has stored and not relayed is found all the same.
+    let publish = |backend: &Backend, n: u64| {
+        let publish = json!({ "room": kitchen(), "event": "e", "payload": { "n": n }, "id": format!("k{n}") });
+        backend.post(crate::support::SERVER_SECRET, &publish.to_string())
+    };
+    std::thread::scope(|scope| {
+        let killing = scope.spawn(move || {
+            some_traffic(Duration::from_millis(300));
+            third.kill();
+        });
+        for n in 0..400 {
+            // The same name: an event whose acknowledgement was lost is not there twice.
+            if publish(&third_backend, n).is_none() {
+                extra.insist_on(
+                    &json!({ "room": kitchen(), "event": "e", "payload": { "n": n }, "id": format!("k{n}") }),
+                );
+            }
+        }
+        killing.join().unwrap();
+    });
+    for chef in ["chef0", "chef1"] {
+        has_each_once(&traffic.driver, chef, 400);
+        connections(&traffic.driver, chef, 1);
+    }
+    traffic.cluster.servers.clear();
+}
+
+#[test]
+fn redis_asks_for_tls_and_a_password() {
+    const PASSWORD: &str = "correct-horse-battery-staple";
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let openssl = |arguments: &str| {
+        let mut command = std::process::Command::new("openssl");
+        let output = command.args(arguments.split(' ')).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    std::fs::write(path("names"), "subjectAltName=IP:127.0.0.1").unwrap();
+    openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2");
+    openssl("req -newkey rsa:2048 -nodes -keyout redis.key -out redis.csr -subj /CN=redis");
+    openssl("x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out redis.pem -days 2 -extfile names");
+    let tls_port = crate::support::house::free_port().to_string();
+    let redis = RedisServer::with(&[
+        "--tls-port",
+        &tls_port,
+        "--tls-cert-file",
+        &path("redis.pem"),
+        "--tls-key-file",
+        &path("redis.key"),
+        "--tls-ca-cert-file",
+        &path("ca.pem"),
+        "--tls-auth-clients",
+        "no",
+        "--requirepass",
+        PASSWORD,
+    ]);
+    let url = format!("rediss://127.0.0.1:{tls_port}");
+    let (ca, driver) = (path("ca.pem"), Driver::node());
+    let variables = [("REDIS_URL", url.as_str()), ("REDIS_PASSWORD", PASSWORD), ("REDIS_CA_FILE", &ca)];
+    let cluster = Cluster::with(2, redis, &variables);
+    connect(&driver, &cluster.url(1), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    (0..20).for_each(|n| drop(Backend::new(&cluster.url(0)).publish(&kitchen(), n)));
+    has_each_once(&driver, "chef", 20);
+    assert!(cluster.metric(1, "expeditor_relayed_events_total{direction=\"in\"}") > 0.0);
+    for server in &cluster.servers {
+        assert!(server.program.lines().iter().all(|line| !line.contains(PASSWORD)));
+    }
+    // Without the right authority there is no connection.
+    let other = cluster.house.serve_with(crate::support::house::free_port(), &[("REDIS_CA_FILE", "")]);
+    assert_eq!(crate::support::cluster::health(&other)["cluster"], false);
+}
+
+#[test]
+fn a_bridge_that_panics_is_started_again() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let instance = Instance::with(&[("REDIS_URL", &url), ("ADMIN_TOKEN", "the-operators-token")]);
+    let cluster = instance.services().cluster.as_ref().unwrap();
+    eventually("the relay", || cluster.is_connected().then_some(()));
+    let census = &instance.services().census;
+    cluster.bridge().unwrap().do_send(ProvokePanic { room: RoomName::parse(&kitchen()).unwrap() });
+    eventually("the failure", || (census.bridge.restarts() == 1).then_some(()));
+    eventually("the relay", || cluster.is_connected().then_some(()));
+    let bearer = [("authorization", "Bearer the-operators-token")];
+    let (_, answer) = instance.get_json("/admin/api/actors?kind=bridge", &bearer);
+    let bridge = &answer["actors"][0];
+    assert_eq!((&bridge["restarts"], &bridge["state"]), (&json!(1), &json!("running")), "{bridge}");
+    assert!(bridge["lastFailure"].as_str().unwrap().contains("provoked"));
+}

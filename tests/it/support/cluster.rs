@@ -1,0 +1,81 @@
+//! Several instances, as processes, on one database and one Redis.
+
+use serde_json::Value;
+
+use super::house::{House, Server, free_port};
+use super::redis::RedisServer;
+use super::wait::eventually;
+
+pub struct Cluster {
+    pub house: House,
+    pub redis: RedisServer,
+    pub servers: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts `count` instances, and waits until each relays.
+    pub fn start(count: usize) -> Self {
+        Self::with(count, RedisServer::start(), &[])
+    }
+
+    pub fn with(count: usize, redis: RedisServer, variables: &[(&str, &str)]) -> Self {
+        let url = redis.url();
+        let mut own = vec![("REDIS_URL", url.as_str()), ("DRAIN_SECS", "2")];
+        own.extend(variables);
+        let house = House::new(&own);
+        let servers = (0..count).map(|_| house.serve(free_port())).collect();
+        let cluster = Self { house, redis, servers };
+        cluster.relays();
+        cluster
+    }
+
+    pub fn url(&self, index: usize) -> String {
+        self.servers[index].url()
+    }
+
+    /// Waits until every instance says that it relays.
+    pub fn relays(&self) {
+        for server in &self.servers {
+            eventually("the relay", || (health(server)["cluster"] == true).then_some(()));
+        }
+    }
+
+    /// Waits until no instance says that it relays; each is ready all the same.
+    pub fn relays_no_more(&self) {
+        for server in &self.servers {
+            eventually("the loss of the relay", || {
+                let health = health(server);
+                (health["cluster"] == false && health["ready"] == true).then_some(())
+            });
+        }
+    }
+
+    /// The value of a metric's line, at one instance.
+    pub fn metric(&self, index: usize, line: &str) -> f64 {
+        metric(&self.servers[index], line)
+    }
+
+    /// The instance that takes in what Node servers publish.
+    pub fn lease_holder(&self) -> usize {
+        eventually("the lease", || {
+            let held = |index: &usize| self.metric(*index, "expeditor_bridge_lease") > 0.0;
+            (0..self.servers.len()).find(held)
+        })
+    }
+}
+
+fn get(server: &Server, path: &str) -> String {
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    agent.get(format!("{}{path}", server.url())).call().unwrap().body_mut().read_to_string().unwrap()
+}
+
+/// What `/health/ready` says.
+pub fn health(server: &Server) -> Value {
+    serde_json::from_str(&get(server, "/health/ready")).unwrap()
+}
+
+pub fn metric(server: &Server, line: &str) -> f64 {
+    let text = get(server, "/metrics");
+    let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.strip_prefix(' '));
+    found.map_or(0.0, |value| value.parse().unwrap())
+}
