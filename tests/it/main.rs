@@ -41,6 +41,7 @@ mod rights;
 mod since;
 mod slow;
 mod store;
+mod store_audit;
 mod store_log;
 mod supervision;
 mod tokens;
