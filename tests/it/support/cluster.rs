@@ -62,7 +62,12 @@ impl Cluster {
 
     /// The value of a metric's line, at one instance.
     pub fn metric(&self, index: usize, line: &str) -> f64 {
-        metric(&self.servers[index], line)
+        line_of(&self.servers[index], line).map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// The same of what is counted in whole numbers.
+    pub fn count(&self, index: usize, line: &str) -> u64 {
+        line_of(&self.servers[index], line).map_or(0, |value| value.parse().unwrap())
     }
 
     /// The instance that takes in what Node servers publish.
@@ -84,8 +89,7 @@ pub fn health(server: &Server) -> Value {
     serde_json::from_str(&get(server, "/health/ready")).unwrap()
 }
 
-pub fn metric(server: &Server, line: &str) -> f64 {
+fn line_of(server: &Server, line: &str) -> Option<String> {
     let text = get(server, "/metrics");
-    let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.strip_prefix(' '));
-    found.map_or(0.0, |value| value.parse().unwrap())
+    text.lines().find_map(|candidate| candidate.strip_prefix(line)?.strip_prefix(' ')).map(str::to_owned)
 }
