@@ -12,14 +12,16 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
+use super::Traces;
 use crate::config::TelemetryConfig;
 
-/// Starts logging to standard output, for the whole process.
+/// Starts logging to standard output, for the whole process, and what spans there are.
 ///
 /// # Errors
 /// Where something in the process already logs.
-pub fn init(config: TelemetryConfig) -> Result<(), tracing_subscriber::util::TryInitError> {
+pub fn init(config: TelemetryConfig, traces: &Traces) -> Result<(), tracing_subscriber::util::TryInitError> {
     // The libraries' own debug lines carry payloads and tokens (socketioxide logs the auth object),
     // so the operator's level is for this program alone.
     let level = LevelFilter::from_level(config.level);
@@ -28,15 +30,15 @@ pub fn init(config: TelemetryConfig) -> Result<(), tracing_subscriber::util::Try
         .with_target("expeditor", level)
         // Who did what is written whatever else is too much.
         .with_target("audit", level.max(LevelFilter::INFO));
-    let registry = tracing_subscriber::registry().with(filter);
-    if config.json {
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if config.json {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let format = Pino { pid: std::process::id(), hostname: hostname.trim().to_owned() };
-        registry.with(tracing_subscriber::fmt::layer().event_format(format)).try_init()
+        tracing_subscriber::fmt::layer().event_format(format).boxed()
     } else {
         let colours = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours)).try_init()
-    }
+        tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours).boxed()
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer()).try_init()
 }
 
 /// The line format of pino 9: `{"level":30,"time":<ms>,"pid":…,"hostname":…,"msg":…,…}`.
