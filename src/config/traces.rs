@@ -132,8 +132,7 @@ mod tests {
     use super::*;
 
     fn read(values: &[(&str, &str)]) -> Result<Option<TracesConfig>, ConfigError> {
-        let lookup =
-            |name: &str| values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let lookup = |name: &str| values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         TracesConfig::read(&Variables(&lookup))
     }
 
@@ -141,9 +140,8 @@ mod tests {
 
     #[test]
     fn spans_go_to_the_standard_path_unless_they_have_an_endpoint_of_their_own() {
-        let endpoint = |values: &[(&str, &str)]| {
-            read(values).unwrap().map(|traces| traces.endpoint.expose_secret().to_owned())
-        };
+        let endpoint =
+            |values: &[(&str, &str)]| read(values).unwrap().map(|traces| traces.endpoint.expose_secret().to_owned());
         assert_eq!(endpoint(&[]), None);
         assert_eq!(endpoint(&[ENDPOINT]).unwrap(), "http://collector:4318/v1/traces");
         let below = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://x/otlp/");
@@ -167,9 +165,8 @@ mod tests {
 
     #[test]
     fn a_sampler_is_one_that_there_is() {
-        let sampling = |values: &[(&str, &str)]| {
-            read(&[&[ENDPOINT], values].concat()).map(|traces| traces.unwrap().sampling)
-        };
+        let sampling =
+            |values: &[(&str, &str)]| read(&[&[ENDPOINT], values].concat()).map(|traces| traces.unwrap().sampling);
         assert_eq!(sampling(&[]).unwrap(), Sampling::ALL);
         let tenth = [("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.1")];
         assert_eq!(sampling(&tenth).unwrap(), Sampling { by_parent: true, ratio: 0.1 });

@@ -63,7 +63,7 @@ pub fn continue_from(publish: &Span, caller: Caller<'_>) {
 pub fn describe(publish: &Span, id: &str, event: &str, rooms: usize) {
     publish.record("messaging.message.id", id);
     publish.record("expeditor.event", event);
-    publish.record("expeditor.rooms", rooms);
+    publish.record("expeditor.rooms", number(rooms));
 }
 
 /// Notes what the publisher is answered.
@@ -92,7 +92,7 @@ pub fn store(publish: &Span, writes: usize) -> Span {
         parent: publish,
         "store",
         otel.status_code = tracing::field::Empty,
-        messaging.batch.message_count = writes,
+        messaging.batch.message_count = number(writes),
     )
 }
 
@@ -110,12 +110,17 @@ pub fn fan_out(publish: &Span, worker: usize) -> Span {
         target: TARGET,
         parent: publish,
         "fan_out",
-        expeditor.worker = worker,
+        expeditor.worker = number(worker),
         expeditor.members = tracing::field::Empty,
     )
 }
 
 /// Notes how many sessions were handed it.
 pub fn reached(fan_out: &Span, members: usize) {
-    fan_out.record("expeditor.members", members);
+    fan_out.record("expeditor.members", number(members));
+}
+
+/// OpenTelemetry's integers have a sign; others would become text.
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -19,13 +19,10 @@ use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::spans;
 use crate::config::{Sampling, TracesConfig};
 
 /// Why spans cannot be sent at all.
@@ -67,19 +64,23 @@ impl Traces {
         Ok(Self(Some(provider)))
     }
 
+    pub(super) fn are_sent(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Turns the spans of [`spans`] into OpenTelemetry's.
-    pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    pub(super) fn layer<S>(&self) -> Option<OpenTelemetryLayer<S, SdkTracer>>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let provider = self.0.as_ref()?;
-        let layer: OpenTelemetryLayer<S, SdkTracer> = tracing_opentelemetry::layer()
+        let layer = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("expeditor"))
             .with_location(false)
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false);
-        Some(layer.with_filter(Targets::new().with_target(spans::TARGET, LevelFilter::INFO)))
+        Some(layer)
     }
 
     /// Sends what is left, as far as there is time.

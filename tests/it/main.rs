@@ -43,5 +43,6 @@ mod store;
 mod store_log;
 mod supervision;
 mod tokens;
+mod tracing;
 mod transports;
 mod upgrade;

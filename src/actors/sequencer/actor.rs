@@ -262,6 +262,7 @@ impl Sequencer {
         let spans = std::mem::take(&mut batch.spans);
         match outcome {
             Ok(committed) => {
+                drop(spans);
                 sequencer.metrics.log_committed(committed.written.len(), batch.began.elapsed());
                 batch.landed_as = Landed::At(committed);
                 sequencer.settle_landed(ctx);
