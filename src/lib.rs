@@ -8,6 +8,8 @@
 //!   [`access::policy`] → [`store`] → the answer.
 //! - **An event for clients:** a publish → [`actors::registry`] → [`actors::room`] →
 //!   [`actors::audience`] → [`socket::lane`] or [`socket::ordinary`].
+//! - **An event for other instances:** [`actors::sequencer`] → [`actors::cluster_bridge`] → [`bus`] → Redis, and
+//!   the same way back; what does not come that way is found in [`store`].
 //! - **A token:** [`access::tokens`] verifies it, [`domain::warrant`] reads a biscuit, [`actors::session`]'s
 //!   `identify` adds what the database knows; [`cli::token`] makes and revokes biscuits.
 //! - **A stop:** [`shutdown`].

@@ -9,6 +9,9 @@
 //!  connection ◄── Outlet ◄── Audience (one on each worker thread, a Seat for each session) ◄─┘
 //! ```
 //!
+//! The ClusterBridge, on a thread of its own, hears from the Sequencer what was stored (`Stored`, `WentOut`), and tells
+//! it what other instances have stored (`Relayed`, `RelayedLoose`, `PeerIsAt`).
+//!
 //! Everything for a room goes through the Registry's mailbox and the room's to the Sequencer, which
 //! has it stored and hands it on in one order. So a publisher's events keep their order, a
 //! publish to several rooms takes its places in all of them in one step, and one number says of

@@ -120,10 +120,7 @@ pub fn read_event(bytes: &[u8], max_payload: usize) -> Result<Option<NodeEvent>,
 
 /// An array of three whose first is a text with our prefix; nothing of it is read.
 fn is_own(bytes: &[u8]) -> bool {
-    let text = match bytes {
-        [0x93, 0xa0..=0xbf, rest @ ..] | [0x93, 0xd9, _, rest @ ..] => rest,
-        _ => return false,
-    };
+    let ([0x93, 0xa0..=0xbf, text @ ..] | [0x93, 0xd9, _, text @ ..]) = bytes else { return false };
     text.starts_with(OWN.as_bytes())
 }
 

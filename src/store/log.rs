@@ -94,6 +94,8 @@ pub enum Written {
     Contradicted,
     /// The application's database refused the change; the rest of the batch stands.
     Failed,
+    /// The application has the item's row locked; the rest of the batch stands.
+    Locked,
     /// The item has that state already.
     Unchanged,
     /// A session's row stands as asked.

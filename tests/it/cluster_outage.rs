@@ -60,9 +60,7 @@ fn while_the_database_is_away_events_reach_other_instances_too_and_are_not_sent_
     }
     drop(locked);
     for index in 0..2 {
-        eventually("what was held back is stored", || {
-            (cluster.metric(index, "expeditor_log_held") == 0.0).then_some(())
-        });
+        eventually("what was held back is stored", || (cluster.count(index, "expeditor_log_held") == 0).then_some(()));
     }
     eventually("that it is durable again", || {
         let publish = json!({ "room": kitchen(), "event": "probe", "payload": null });

@@ -76,8 +76,8 @@ fn redis_is_killed_for_ten_seconds_and_comes_back_empty() {
         cluster.redis.kill();
         cluster.relays_no_more();
         assert!(cluster.metric(0, "expeditor_bridge_lag_seconds") > 2.0);
-        assert_eq!(cluster.metric(0, "expeditor_bridge_connected"), 0.0);
-        some_traffic(Duration::from_millis(7_000));
+        assert_eq!(cluster.count(0, "expeditor_bridge_connected"), 0);
+        some_traffic(Duration::from_secs(7));
         assert!(cluster.metric(0, "expeditor_bridge_lag_seconds") > 8.0, "it grows");
         cluster.redis.start_again();
         cluster.relays();
@@ -168,7 +168,7 @@ fn garbage_on_every_channel_is_counted_and_ignored() {
             if round % 100 == 0 {
                 for channel in CHANNELS {
                     publish(channel, &vec![0x91; 3_000_000]);
-                    publish(channel, &[b'['; 100_000]);
+                    publish(channel, &vec![b'['; 100_000]);
                     publish(channel, format!("{{\"type\":{}}}", "9".repeat(500)).as_bytes());
                 }
             }

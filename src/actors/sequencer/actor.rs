@@ -31,6 +31,7 @@ pub struct LogView {
     head: AtomicU64,
     durable: AtomicBool,
     lag_ms: AtomicU64,
+    relayed: AtomicBool,
 }
 
 impl LogView {
@@ -40,6 +41,7 @@ impl LogView {
             head: AtomicU64::new(info.head),
             durable: AtomicBool::new(true),
             lag_ms: AtomicU64::new(0),
+            relayed: AtomicBool::new(false),
         }
     }
 
@@ -56,6 +58,15 @@ impl LogView {
     /// How long it has been known that other instances have stored more than has gone out here.
     pub fn lag(&self) -> Duration {
         Duration::from_millis(self.lag_ms.load(Ordering::Relaxed))
+    }
+
+    /// Whether there is a relay that other instances' events may come by.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.relayed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_relayed(&self) {
+        self.relayed.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn set_lag(&self, lag: Duration) {

@@ -250,6 +250,7 @@ impl Handler<BridgeStarted> for Sequencer {
 
     fn handle(&mut self, message: BridgeStarted, _: &mut Self::Context) {
         let _handling = self.census.sequencer.handling();
+        self.view.set_relayed();
         self.cluster.bridge = Some(message);
     }
 }

@@ -58,6 +58,7 @@ impl Sequencer {
                 receipt.publish(Offset::at(self.view.log, position).to_string().into(), false);
             }
             Written::Contradicted => receipt.refuse(Refusal::invalid("id")),
+            Written::Locked => receipt.refuse(Refusal::new(ErrorCode::Unavailable, "Failed to broadcast")),
             Written::Failed => receipt.refuse(Refusal::new(ErrorCode::Internal, "Failed to broadcast")),
             // The state that was asked for is there, and stored.
             Written::Unchanged | Written::Noted => self.answers.put(receipt, self.head_offset.clone(), generation),

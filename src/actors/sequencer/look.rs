@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::actor::Sequencer;
+use super::cluster::Cluster;
 use crate::actors::messages::Look;
 
 /// When the log is looked into next.
@@ -42,6 +43,10 @@ impl Sequencer {
                 let now = *news.borrow_and_update();
                 // What was written while nobody listened was not heard.
                 let began = now.listening && !std::mem::replace(&mut listening, now.listening);
+                // A notification and a relay come at the same time: the relay has the events with it.
+                if !began && view.is_relayed() {
+                    actix_rt::time::sleep(Cluster::PATIENCE).await;
+                }
                 if began || now.head > view.head() {
                     let Some(sequencer) = sequencer.upgrade() else { return };
                     sequencer.do_send(Look);

@@ -72,10 +72,19 @@ async fn one(connection: &mut Connection, change: &ItemChange) -> Result<Option<
         // Where it is the connection that has failed, so does the next statement, and with it the batch.
         Err(error @ Error::DatabaseError(..)) => {
             tracing::warn!(%error, item = %change.item, "the database refused the change of an item");
-            Ok(Some(Written::Failed))
+            Ok(Some(if is_locked(connection, &change.item).await? { Written::Locked } else { Written::Failed }))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether another transaction has the item's row. The error itself says so only in the server's language.
+async fn is_locked(connection: &mut Connection, id: &Cuid) -> Result<bool, Fault> {
+    let item = tab_items::table.find(id.as_str()).select(tab_items::id);
+    if item.first::<String>(connection).await.optional()?.is_none() {
+        return Ok(false);
+    }
+    Ok(item.for_no_key_update().skip_locked().first::<String>(connection).await.optional()?.is_none())
 }
 
 /// Gives an item a state; `false` where it has it already, or is gone.

@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::house::{House, Server, free_port};
+use super::postgres::Postgres;
+use super::program::run;
 use super::redis::RedisServer;
 use super::wait::eventually;
 
@@ -50,9 +52,22 @@ impl Cluster {
         }
     }
 
+    /// On PostgreSQL, in the application's own database.
+    pub fn on_postgres(count: usize, postgres: &Postgres) -> Self {
+        let url = postgres.application("restaurant");
+        let migrated = run(postgres.folder(), &["migrate"], &[("DATABASE_URL", &url)]);
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        Self::with(count, RedisServer::start(), &[("DATABASE_URL", &url)])
+    }
+
     /// The value of a metric's line, at one instance.
     pub fn metric(&self, index: usize, line: &str) -> f64 {
-        metric(&self.servers[index], line)
+        line_of(&self.servers[index], line).map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// The same of what is counted in whole numbers.
+    pub fn count(&self, index: usize, line: &str) -> u64 {
+        line_of(&self.servers[index], line).map_or(0, |value| value.parse().unwrap())
     }
 
     /// The instance that takes in what Node servers publish.
@@ -74,8 +89,7 @@ pub fn health(server: &Server) -> Value {
     serde_json::from_str(&get(server, "/health/ready")).unwrap()
 }
 
-pub fn metric(server: &Server, line: &str) -> f64 {
+fn line_of(server: &Server, line: &str) -> Option<String> {
     let text = get(server, "/metrics");
-    let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.strip_prefix(' '));
-    found.map_or(0.0, |value| value.parse().unwrap())
+    text.lines().find_map(|candidate| candidate.strip_prefix(line)?.strip_prefix(' ')).map(str::to_owned)
 }
