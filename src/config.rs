@@ -11,6 +11,7 @@ mod database;
 pub mod keys;
 mod limits;
 mod redis;
+mod traces;
 mod variables;
 
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ use ipnet::IpNet;
 pub use limits::LimitsConfig;
 pub use redis::RedisConfig;
 use secrecy::SecretString;
+pub use traces::{Sampling, TracesConfig};
 use variables::{Variables, parse_network, parse_origin};
 
 /// Everything that the environment says.
@@ -38,6 +40,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Without it the instance finds its peers through the database.
     pub redis: Option<RedisConfig>,
+    /// Without it no span is made.
+    pub traces: Option<TracesConfig>,
 }
 
 #[derive(Clone, Debug)]
@@ -136,6 +140,7 @@ impl Config {
             telemetry: TelemetryConfig::read(&env, production)?,
             admin: AdminConfig::read(&env, production)?,
             redis: RedisConfig::read(&env)?,
+            traces: TracesConfig::read(&env)?,
         })
     }
 }

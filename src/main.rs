@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use expeditor::cli::token::{self, TokenCommand};
 use expeditor::config::Config;
 use expeditor::store::migrations;
+use expeditor::telemetry::Traces;
 use expeditor::{App, demo, telemetry};
 
 /// Node's own habit for a process that a second signal ends.
@@ -64,14 +65,17 @@ fn serve(demo: bool) -> anyhow::Result<()> {
     if demo {
         demo::configure(&mut config, std::env::var_os("DATABASE_URL").is_some())?;
     }
-    telemetry::init_logging(config.telemetry)?;
+    let traces = Traces::start(config.traces.as_ref())?;
+    telemetry::init_logging(config.telemetry, &traces)?;
     let app = App::build(config.clone(), demo)?;
     if demo {
         for (page, link) in demo::links(&config, app.address()?.port())? {
             println!("{page}: {link}");
         }
     }
-    actix_rt::System::new().block_on(async { app.run(stop_signal()?).await })
+    let outcome = actix_rt::System::new().block_on(async { app.run(stop_signal()?).await });
+    traces.flush();
+    outcome
 }
 
 /// Listens for SIGTERM and SIGINT from this call on, so that none that comes right after

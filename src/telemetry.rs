@@ -1,12 +1,15 @@
-//! Logging, and every metric's name and description.
+//! Logging, every metric's name and description, and the spans.
 
 mod bridge;
 mod help;
 mod log;
 mod metrics;
+pub mod spans;
 mod times;
+mod traces;
 
 pub use bridge::BridgeMetrics;
 pub use log::init as init_logging;
 pub use metrics::{EventStatus, Metrics};
 pub use times::{Counts, Times};
+pub use traces::{Traces, TracesError};

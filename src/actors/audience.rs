@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use indexmap::IndexMap;
+use tracing::Span;
 
 use super::insight::{AudienceRecord, Census, Journal, Post, Probe};
 use super::logged::Logged;
@@ -17,7 +18,7 @@ use super::messages::{
 };
 use super::seat::Seat;
 use crate::domain::{LogId, Position, RoomName};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, spans};
 
 /// One event in so many has its time put into the metrics, which cost more than the way does.
 const SAMPLED: u64 = 16;
@@ -56,7 +57,7 @@ impl Audience {
         audience
     }
 
-    fn deliver(&self, event: &Arc<Logged>) {
+    fn deliver(&self, event: &Arc<Logged>, span: &Span) {
         let turn = self.journal.next_turn();
         let delivered = match event.rooms() {
             [room] => self.rooms.get(room).map_or(0, |members| {
@@ -70,6 +71,7 @@ impl Audience {
                 members.len()
             }
         };
+        spans::reached(span, delivered);
         self.metrics.deliveries.increment(delivered as u64);
         self.census.count_deliveries(delivered);
         if let Some(way) = event.way() {
@@ -100,7 +102,7 @@ impl Handler<Deliver> for Audience {
 
     fn handle(&mut self, message: Deliver, _: &mut Self::Context) {
         let _handling = self.probe.handling();
-        self.deliver(&message.event);
+        self.deliver(&message.event, &message.span);
     }
 }
 

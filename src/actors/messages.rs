@@ -7,6 +7,7 @@ use actix::prelude::*;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::ingress::IngressSlot;
 use super::insight::{Flow, Post, Probe};
@@ -423,6 +424,8 @@ pub struct AudienceStarted {
 #[rtype(result = "()")]
 pub struct Deliver {
     pub event: Arc<Logged>,
+    /// Ends as it is handed over.
+    pub span: Span,
 }
 
 /// An event that went out before it was stored has a place now; its members have had it.

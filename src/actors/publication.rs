@@ -11,12 +11,14 @@ use std::time::Instant;
 use actix::prelude::*;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::ingress::IngressSlot;
 use super::insight::Publisher;
 use super::messages::{PublishSettled, Published, Resume, SessionKey};
 use crate::domain::{ErrorCode, Refusal};
 use crate::store::log::Append;
+use crate::telemetry::spans;
 
 /// The answer that a publisher waits for. It is answered exactly once: if nobody
 /// does it, because an actor died with it, the answer is `INTERNAL`.
@@ -25,6 +27,7 @@ pub struct Receipt {
     to: Option<Answer>,
     publisher: Publisher,
     received: Instant,
+    span: Span,
 }
 
 enum Answer {
@@ -61,7 +64,7 @@ impl Receipt {
     }
 
     fn new(id: Arc<str>, to: Option<Answer>) -> Self {
-        Self { id, to, publisher: Publisher::Backend, received: Instant::now() }
+        Self { id, to, publisher: Publisher::Backend, received: Instant::now(), span: Span::none() }
     }
 
     /// For a publish by a session, for the record of its way.
@@ -76,6 +79,17 @@ impl Receipt {
     pub fn from_node(mut self) -> Self {
         self.publisher = Publisher::Node;
         self
+    }
+
+    /// With the span that goes along with the event.
+    #[must_use]
+    pub fn within(mut self, span: Span) -> Self {
+        self.span = span;
+        self
+    }
+
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     pub fn id(&self) -> &Arc<str> {
@@ -102,6 +116,9 @@ impl Receipt {
     }
 
     fn answer(&mut self, outcome: Result<Published, Refusal>) {
+        if self.to.is_some() {
+            spans::answered(&self.span, outcome.as_ref().map(|published| published.durable));
+        }
         match self.to.take() {
             None => {}
             Some(Answer::Session { session, ack, received, slot }) => {

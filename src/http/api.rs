@@ -14,6 +14,7 @@ use crate::actors::publication::Receipt;
 use crate::actors::session::{publishing, read_publish};
 use crate::domain::{AuditTarget, ErrorCode, Identity, Refusal};
 use crate::socket::body::{self, BodyError};
+use crate::telemetry::spans::{self, Caller};
 
 /// Publishes of one request.
 const MAX_PUBLISHES: usize = 1_000;
@@ -28,7 +29,8 @@ pub async fn broadcast(state: web::Data<HttpState>, request: HttpRequest, body: 
         Err(refused) => return refused,
     };
     let decisions = Decisions::new(state.services.policy.clone());
-    let publisher = Publisher { state: &state, identity, decisions };
+    let caller = Caller { traceparent: header(&request, "traceparent"), tracestate: header(&request, "tracestate") };
+    let publisher = Publisher { state: &state, identity, caller, decisions };
     if state.draining.load(std::sync::atomic::Ordering::Acquire) {
         return HttpResponse::ServiceUnavailable().json(json!({ "error": "Shutting down" }));
     }
@@ -41,6 +43,10 @@ pub async fn broadcast(state: web::Data<HttpState>, request: HttpRequest, body: 
         Ok(Publishes::Many(list)) => publisher.publish_all(&list).await,
         Err(fault) => bad_request(fault),
     }
+}
+
+fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
 }
 
 /// What a request's body holds; each publish is read when its turn comes.
@@ -104,6 +110,8 @@ impl Answer {
 struct Publisher<'a> {
     state: &'a HttpState,
     identity: Identity,
+    /// The span that the request is part of, where it says so.
+    caller: Caller<'a>,
     decisions: Decisions,
 }
 
@@ -126,12 +134,18 @@ impl Publisher<'_> {
 
     async fn send(&self, json: &str) -> Result<Outcome, Refusal> {
         let services = &self.state.services;
+        let span = spans::publish("http");
+        spans::continue_from(&span, self.caller);
         let request = read_publish(&services.store, &self.decisions, &self.identity, json).await;
-        let request = request.inspect_err(|refusal| self.audit(Err(refusal), AuditTarget::default()))?;
+        let request = request.inspect_err(|refusal| {
+            spans::answered(&span, Err(refusal));
+            self.audit(Err(refusal), AuditTarget::default());
+        })?;
         let (append, id) = publishing(services, &self.identity, request);
+        spans::describe(&span, &id, append.event.name(), append.rooms.len());
         let (receipt, outcome) = Receipt::for_caller(id);
         let rooms = append.rooms.clone();
-        services.registry.do_send(Publish { append, receipt });
+        services.registry.do_send(Publish { append, receipt: receipt.within(span) });
         rooms.iter().for_each(|room| self.audit(Ok(()), AuditTarget::room(room)));
         Ok(outcome)
     }

@@ -12,14 +12,20 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
+use super::{Traces, spans};
 use crate::config::TelemetryConfig;
 
-/// Starts logging to standard output, for the whole process.
+/// Starts logging to standard output, for the whole process, and what spans there are.
 ///
 /// # Errors
 /// Where something in the process already logs.
-pub fn init(config: TelemetryConfig) -> Result<(), tracing_subscriber::util::TryInitError> {
+pub fn init(config: TelemetryConfig, traces: &Traces) -> Result<(), tracing_subscriber::util::TryInitError> {
+    subscriber(config, traces).try_init()
+}
+
+fn subscriber(config: TelemetryConfig, traces: &Traces) -> impl Subscriber + Send + Sync + use<> {
     // The libraries' own debug lines carry payloads and tokens (socketioxide logs the auth object),
     // so the operator's level is for this program alone.
     let level = LevelFilter::from_level(config.level);
@@ -27,16 +33,18 @@ pub fn init(config: TelemetryConfig) -> Result<(), tracing_subscriber::util::Try
         .with_default(LevelFilter::WARN)
         .with_target("expeditor", level)
         // Who did what is written whatever else is too much.
-        .with_target("audit", level.max(LevelFilter::INFO));
-    let registry = tracing_subscriber::registry().with(filter);
-    if config.json {
+        .with_target("audit", level.max(LevelFilter::INFO))
+        // One filter for all: one for each layer would have every span made that no layer takes.
+        .with_target(spans::TARGET, if traces.are_sent() { LevelFilter::INFO } else { LevelFilter::OFF });
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if config.json {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let format = Pino { pid: std::process::id(), hostname: hostname.trim().to_owned() };
-        registry.with(tracing_subscriber::fmt::layer().event_format(format)).try_init()
+        tracing_subscriber::fmt::layer().event_format(format).boxed()
     } else {
         let colours = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours)).try_init()
-    }
+        tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours).boxed()
+    };
+    tracing_subscriber::registry().with(lines).with(traces.layer()).with(filter)
 }
 
 /// The line format of pino 9: `{"level":30,"time":<ms>,"pid":…,"hostname":…,"msg":…,…}`.
@@ -108,5 +116,21 @@ impl Visit for Members<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field, format!("{value:?}").into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_collector_no_log_level_makes_spans() {
+        let config = TelemetryConfig { level: Level::TRACE, json: true };
+        let traces = Traces::start(None).unwrap();
+        tracing::subscriber::with_default(subscriber(config, &traces), || {
+            assert!(tracing::enabled!(target: "expeditor", Level::TRACE), "the log is on");
+            let publish = spans::publish("http");
+            assert!(publish.is_disabled() && spans::fan_out(&publish, 0).is_disabled());
+        });
     }
 }

@@ -45,5 +45,6 @@ mod store_audit;
 mod store_log;
 mod supervision;
 mod tokens;
+mod tracing;
 mod transports;
 mod upgrade;

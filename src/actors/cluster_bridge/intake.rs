@@ -11,6 +11,7 @@ use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
 use crate::domain::{Event, EventName, RoomName};
 use crate::store::log::Append;
+use crate::telemetry::spans;
 
 /// Events that may wait to be stored. While there are as many, nothing is read from Redis.
 pub const MAX_UNDERWAY: usize = 2_048;
@@ -28,8 +29,10 @@ impl ClusterBridge {
         Box::pin(async move {
             for append in appends {
                 let Ok(place) = places.clone().acquire_owned().await else { return };
-                let (receipt, settled) = Receipt::for_caller(services.publish_ids.next());
-                services.registry.do_send(Publish { append, receipt: receipt.from_node() });
+                let (id, span) = (services.publish_ids.next(), spans::publish("node"));
+                spans::describe(&span, &id, append.event.name(), append.rooms.len());
+                let (receipt, settled) = Receipt::for_caller(id);
+                services.registry.do_send(Publish { append, receipt: receipt.from_node().within(span) });
                 actix_rt::spawn(async move {
                     if let Ok(Err(refusal)) = settled.await {
                         tracing::warn!(refusal = refusal.message, "an event of a Node server was not taken");

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use indexmap::IndexMap;
 use tokio::sync::{oneshot, watch};
+use tracing::Span;
 
 use super::answers::Answers;
-use super::backlog::{Slot, write_of};
+use super::backlog::{Slot, store_spans, write_of};
 use super::cluster::Cluster;
 use super::look::Looking;
 use super::outage::Outage;
@@ -22,7 +23,7 @@ use crate::actors::messages::{AudienceStarted, ReadLog, Sequence, Settle};
 use crate::domain::{LogId, Offset, Position};
 use crate::store::log::{Committed, LogInfo, StoredEvent, Synced, Write};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, spans};
 
 /// What others may see of the log without asking.
 pub struct LogView {
@@ -88,6 +89,8 @@ pub(super) struct InFlight {
     /// The database has answered, and the answer is on its way here.
     pub landed: Arc<AtomicBool>,
     pub landed_as: Landed,
+    /// End as the database answers.
+    spans: Vec<Span>,
     patience: SpawnHandle,
 }
 
@@ -255,23 +258,28 @@ impl Sequencer {
         let store = self.store.clone();
         let landed = Arc::new(AtomicBool::new(false));
         let written = landed.clone();
+        let spans = store_spans(&slots, writes.len());
         let committing = async move { store.commit(writes, written).await };
         ctx.spawn(committing.into_actor(self).map(Self::committed));
         let patience = ctx.run_later(Self::PATIENCE, Self::lose_patience);
-        self.in_flight = Some(InFlight { slots, began: Instant::now(), landed, landed_as: Landed::NotYet, patience });
+        let (began, landed_as) = (Instant::now(), Landed::NotYet);
+        self.in_flight = Some(InFlight { slots, began, landed, landed_as, spans, patience });
     }
 
     fn committed(outcome: Result<Committed, StoreError>, sequencer: &mut Self, ctx: &mut Context<Self>) {
         let _handling = sequencer.census.sequencer.handling_other();
         let Some(batch) = &mut sequencer.in_flight else { return };
         ctx.cancel_future(batch.patience);
+        let spans = std::mem::take(&mut batch.spans);
         match outcome {
             Ok(committed) => {
+                drop(spans);
                 sequencer.metrics.log_committed(committed.written.len(), batch.began.elapsed());
                 batch.landed_as = Landed::At(committed);
                 sequencer.settle_landed(ctx);
             }
             Err(error) => {
+                spans.iter().for_each(spans::store_failed);
                 let slots = std::mem::take(&mut batch.slots);
                 sequencer.in_flight = None;
                 sequencer.after_failure(slots, &error, ctx);

@@ -1,19 +1,21 @@
 //! What waits for its place, and the batch that is being stored.
 
+use tracing::Span;
+
 use super::actor::Sequencer;
 use super::outage::Outage;
 use crate::actors::insight::State;
 use crate::actors::messages::{Begin, Sequence};
 use crate::domain::{PidKey, RoomName};
-use crate::store::log::Write;
+use crate::store::log::{Append, Write};
+use crate::telemetry::spans;
 
 /// What has to be stored before this may go out; `None` where nothing has.
 pub fn write_of(step: &Sequence) -> Option<Write> {
     match step {
         Sequence::Publish(settlement) => {
             let append = &settlement.append;
-            let stored = append.kept || append.name.is_some() || append.change.is_some();
-            stored.then(|| Write::Append(append.clone()))
+            is_stored(append).then(|| Write::Append(append.clone()))
         }
         Sequence::Enter(entry) => entry.noted.map(|session| {
             let since = match entry.begin {
@@ -27,6 +29,21 @@ pub fn write_of(step: &Sequence) -> Option<Write> {
         Sequence::Barrier(_) => None,
         Sequence::CatchUp(_) => Some(Write::Look),
     }
+}
+
+fn is_stored(append: &Append) -> bool {
+    append.kept || append.name.is_some() || append.change.is_some()
+}
+
+/// The spans of the publishes that a batch stores.
+pub fn store_spans(slots: &[Slot], writes: usize) -> Vec<Span> {
+    let traced = slots.iter().filter_map(|slot| match slot {
+        Slot::Waiting(Sequence::Publish(settlement)) if is_stored(&settlement.append) => {
+            Some(settlement.receipt.span()).filter(|publish| !publish.is_disabled())
+        }
+        _ => None,
+    });
+    traced.map(|publish| spans::store(publish, writes)).collect()
 }
 
 /// One step of the batch that is being stored.

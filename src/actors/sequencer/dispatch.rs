@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::Span;
+
 use super::actor::{Known, Sequencer, logged};
 use crate::actors::insight::{Outgoing, Publisher, Way};
 use crate::actors::logged::Logged;
@@ -10,6 +12,7 @@ use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Ent
 use crate::actors::publication::{Receipt, Settlement};
 use crate::domain::{ErrorCode, Event, Offset, Position, Refusal, RoomName, packet};
 use crate::store::log::{Append, Generation, PublishName, StoredEvent, Write, Written};
+use crate::telemetry::spans;
 
 /// Every worker thread.
 const ALL: u64 = u64::MAX;
@@ -41,7 +44,7 @@ impl Sequencer {
             Written::Placed(position) => {
                 let way = self.note(&append, &receipt, Some(position));
                 let event = self.place(&append, position, Some(way));
-                self.deliver(&event, audiences);
+                self.deliver(&event, audiences, receipt.span());
                 self.cluster.placed(&event, None, receipt.publisher() == Publisher::Node);
                 self.remember(append.name.as_ref(), true);
                 self.answers.put(receipt, self.head_offset.clone(), generation);
@@ -69,7 +72,7 @@ impl Sequencer {
             self.census.ways.expect_stored(append.event.clone(), way.clone());
         }
         let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept).on(way));
-        self.deliver(&event, audiences);
+        self.deliver(&event, audiences, receipt.span());
         if !append.kept || append.held_as.is_some() {
             self.cluster.went_out(&event, append.held_as, receipt.publisher() == Publisher::Node);
         }
@@ -132,7 +135,7 @@ impl Sequencer {
         if gone_out {
             self.note_placed(&event);
         } else {
-            self.deliver(&event, ALL);
+            self.deliver(&event, ALL, &Span::none());
         }
     }
 
@@ -147,7 +150,7 @@ impl Sequencer {
             position: None,
             audiences: self.audiences.len(),
         });
-        self.deliver(&Arc::new(Logged::unplaced(rooms, event, volatile).on(way)), ALL);
+        self.deliver(&Arc::new(Logged::unplaced(rooms, event, volatile).on(way)), ALL, &Span::none());
     }
 
     /// Notes an event's way as it goes out.
@@ -163,12 +166,12 @@ impl Sequencer {
         })
     }
 
-    fn deliver(&self, event: &Arc<Logged>, audiences: u64) {
+    fn deliver(&self, event: &Arc<Logged>, audiences: u64, publish: &Span) {
         for (index, audience) in self.audiences.iter().enumerate() {
             if let Some(audience) = audience
                 && audiences & 1 << index != 0
             {
-                audience.do_send(Deliver { event: event.clone() });
+                audience.do_send(Deliver { event: event.clone(), span: spans::fan_out(publish, index) });
             }
         }
     }

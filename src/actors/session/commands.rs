@@ -11,6 +11,7 @@ use actix::prelude::*;
 use chrono::{SecondsFormat, Utc};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use tracing::Span;
 
 use super::access::{self, AccessError};
 use super::actor::{Session, SessionServices};
@@ -24,7 +25,7 @@ use crate::domain::{
     RoomName, UserId,
 };
 use crate::store::log::{Append, ItemChange, PublishName};
-use crate::telemetry::EventStatus;
+use crate::telemetry::{EventStatus, spans};
 
 /// An event on its way to its answer.
 pub(super) struct Asked {
@@ -103,14 +104,16 @@ impl Session {
         let (registry, key) = (self.services.registry.clone(), self.member.key);
         let id = self.services.publish_ids.next();
         let event = asked.event;
+        let span = spans::publish("session");
         let changing = async move {
             let found = access::may_change(&store, &decisions, &identity, &item, operation).await?;
             let venue = &found.facts.venue;
             let rooms = [RoomName::venue(venue), RoomName::kitchen(venue)].into();
             let updated = order_updated(&item, &found.tab, status);
             let append = Append { change: Some(ItemChange { item, status }), ..Append::kept(rooms, updated) };
+            spans::describe(&span, &id, append.event.name(), append.rooms.len());
             let (receipt, outcome) = Receipt::for_caller(id);
-            registry.do_send(Publish { append, receipt: receipt.by(key) });
+            registry.do_send(Publish { append, receipt: receipt.by(key).within(span) });
             let published = outcome.await.unwrap_or(Err(Receipt::LOST));
             published.map_err(|refusal| Refusal { message: failure_message(event), ..refusal })?;
             Ok::<_, AccessError>((success, found))
@@ -141,9 +144,10 @@ impl Session {
     }
 
     fn publish(&self, request: PublishRequest, asked: Asked, ctx: &mut Context<Self>) {
+        let span = spans::publish("session");
         let unknown = access::unknown_rooms(&self.decisions, &self.state.identity, &request.rooms);
         if unknown.is_empty() {
-            return self.place(request, asked, ctx);
+            return self.place(request, span, asked, ctx);
         }
         let (store, identity) = (self.services.store.clone(), self.state.identity.clone());
         let decisions = self.decisions.clone();
@@ -151,13 +155,17 @@ impl Session {
             access::may_publish(&store, &decisions, &identity, &unknown).await?;
             Ok::<_, AccessError>(request)
         };
-        self.wait_for(checking, asked, ctx, |session, request, asked, ctx| session.place(request, asked, ctx));
+        self.wait_for(checking, asked, ctx, |session, request, asked, ctx| {
+            session.place(request, span, asked, ctx);
+        });
     }
 
-    fn place(&self, request: PublishRequest, asked: Asked, ctx: &Context<Self>) {
+    fn place(&self, request: PublishRequest, span: Span, asked: Asked, ctx: &Context<Self>) {
         let (append, id) = publishing(&self.services, &self.state.identity, request);
         let session = ctx.address().recipient();
-        let receipt = Receipt::for_session(id, session, asked.ack, asked.received, asked.slot).by(self.member.key);
+        spans::describe(&span, &id, append.event.name(), append.rooms.len());
+        let receipt = Receipt::for_session(id, session, asked.ack, asked.received, asked.slot);
+        let receipt = receipt.by(self.member.key).within(span);
         let rooms = append.rooms.clone();
         self.services.registry.do_send(Publish { append, receipt });
         // Behind the publish, which waits for nothing of this.

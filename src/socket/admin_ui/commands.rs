@@ -15,6 +15,7 @@ use crate::actors::publication::Receipt;
 use crate::actors::session::{Listed, SessionServices, as_if_asked, publishing};
 use crate::domain::audit::action;
 use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, EventPacket, Identity, PublishRequest, Refusal, RoomName};
+use crate::telemetry::spans;
 
 /// Takes the commands of one UI.
 pub struct Commands {
@@ -77,8 +78,10 @@ impl Commands {
         let (append, id) = publishing(&self.services, &Identity::System, request);
         tracing::warn!(rooms = ?append.rooms, event = append.event.name(), "an operator publishes");
         append.rooms.iter().for_each(|room| self.record(action::ADMIN_EMIT, AuditTarget::room(room)));
+        let span = spans::publish("admin");
+        spans::describe(&span, &id, append.event.name(), append.rooms.len());
         let (receipt, _) = Receipt::for_caller(id);
-        self.services.registry.do_send(Publish { append, receipt });
+        self.services.registry.do_send(Publish { append, receipt: receipt.within(span) });
     }
 
     fn move_sessions(&self, how: &'static str, room: &str, filter: Option<&str>) {

@@ -3,6 +3,7 @@
 pub mod biscuits;
 pub mod client;
 pub mod cluster;
+pub mod collector;
 pub mod database;
 pub mod house;
 pub mod instance;

@@ -72,7 +72,12 @@ impl Backend {
 
     /// The status and the answer, or `None` where there is none.
     pub fn post(&self, secret: &str, body: &str) -> Option<(u16, Value)> {
+        self.post_with(&[], secret, body)
+    }
+
+    fn post_with(&self, headers: &[(&str, &str)], secret: &str, body: &str) -> Option<(u16, Value)> {
         let request = self.agent.post(&self.url).header("authorization", format!("Bearer {secret}"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let mut response = request.content_type("application/json").send(body).ok()?;
         let text = response.body_mut().read_to_string().ok()?;
         Some((response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text))))
@@ -80,6 +85,10 @@ impl Backend {
 
     pub fn ask(&self, publish: &Value) -> Value {
         self.post(SERVER_SECRET, &publish.to_string()).expect("an answer").1
+    }
+
+    pub fn ask_with(&self, headers: &[(&str, &str)], publish: &Value) -> Value {
+        self.post_with(headers, SERVER_SECRET, &publish.to_string()).expect("an answer").1
     }
 
     /// Publishes event `e` number `n`.
