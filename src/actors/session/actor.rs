@@ -1,65 +1,33 @@
 //! The session's actor: its life, and what reaches it. What it does with a client's
-//! event stands in `commands.rs`, how its rights end in `rights.rs`.
+//! event stands in `commands.rs`, what other actors tell it in `told.rs`, how its rights end in `rights.rs`.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use actix::prelude::*;
 use serde::Serialize;
-use tokio::sync::oneshot;
 
-use super::Directory;
+use super::SessionServices;
 use super::access;
 use super::commands::Asked;
 use super::cursor::Cursor;
 use super::operator;
 use super::reading::Reading;
 use super::recovery::Recovery;
-use super::state::{SessionState, error_packet, failure_message, refused_ack};
-use crate::access::{Decisions, Permit, Pids, Policy, Quota, RateLimit, Spender};
-use crate::actors::cluster_bridge::{Announcement, Cluster};
-use crate::actors::insight::{Census, Post, SessionRecord};
+use super::state::{SessionState, error_packet};
+use crate::access::{Decisions, Permit, Spender};
+use crate::actors::Audience;
+use crate::actors::cluster_bridge::Announcement;
+use crate::actors::insight::{Post, SessionRecord};
 use crate::actors::messages::{
-    Begin, ClientEvent, Closed, Closing, Drain, Entered, Entry, Facts, FellBehind, Join, JoinFailed, Leave, LeaveRoom,
-    Member, Outlet, OutletDrained, PublishSettled, Published, Replaced, Reply, RightsChanged, Sequence, SessionKey,
-    Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
+    Begin, ClientEvent, Closing, Entry, Facts, Join, Leave, LeaveRoom, Member, Outlet, PublishSettled, Published,
+    Reply, Sequence, SessionKey, Subject, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
 };
-use crate::actors::sequencer::LogView;
-use crate::actors::{Audience, AuditTrail, Registry, RevocationMonitor, RightsMonitor, Sequencer};
-use crate::config::LogConfig;
-use crate::domain::{AuditTarget, Identity, PidKey, Position, Refusal, RoomKind, RoomName, packet};
+use crate::domain::{AuditTarget, Identity, PidKey, RoomName, packet};
 use crate::store::log::Write;
-use crate::store::{Store, StoreError};
-use crate::telemetry::{EventStatus, Metrics};
-
-/// What all sessions of an instance share.
-pub struct SessionServices {
-    pub registry: Post<Registry>,
-    pub sequencer: Post<Sequencer>,
-    pub view: Arc<LogView>,
-    pub pids: Pids,
-    pub log_limits: LogConfig,
-    /// How long a client may take no more before its transport is closed.
-    pub slow_patience: Duration,
-    pub rights: Post<RightsMonitor>,
-    pub revocations: Addr<RevocationMonitor>,
-    pub policy: Arc<Policy>,
-    pub store: Store,
-    pub rate_limit: RateLimit,
-    /// Sessions, by user.
-    pub sessions: Arc<Quota<Spender>>,
-    pub metrics: Arc<Metrics>,
-    pub directory: Arc<Directory>,
-    pub census: Arc<Census>,
-    /// Where instances relay through Redis.
-    pub cluster: Option<Arc<Cluster>>,
-    pub max_rooms: usize,
-    pub publish_ids: PublishIds,
-    pub audit: AuditTrail,
-}
+use crate::telemetry::EventStatus;
 
 /// `{ok: true, id, offset, durable}`
 #[derive(Serialize)]
@@ -67,52 +35,6 @@ struct PublishedAck {
     ok: bool,
     #[serde(flatten)]
     published: Published,
-}
-
-/// Names for publishes whose publisher chose none: unique over instances and restarts.
-pub struct PublishIds {
-    instance: String,
-    next: AtomicU64,
-}
-
-impl Default for PublishIds {
-    fn default() -> Self {
-        Self { instance: cuid::cuid2(), next: AtomicU64::new(0) }
-    }
-}
-
-impl PublishIds {
-    pub fn next(&self) -> Arc<str> {
-        // A cuid for each would cost a hash and big-number arithmetic, 2 % of a small room's fan-out.
-        format!("{}-{}", self.instance, self.next.fetch_add(1, Ordering::Relaxed)).into()
-    }
-}
-
-impl SessionServices {
-    /// Whether the log reaches this far. In a rolling restart a client may show an offset that
-    /// another process has given, and that is news here.
-    ///
-    /// # Errors
-    /// [`StoreError`] where that cannot be told now.
-    pub(super) async fn reaches(&self, position: Position) -> Result<bool, StoreError> {
-        if position > self.view.head() {
-            let (seen, caught_up) = oneshot::channel();
-            self.sequencer.do_send(Sequence::CatchUp(seen));
-            // Dropped unanswered only when the service ends.
-            caught_up.await.ok();
-        }
-        if position > self.view.head() && position <= self.store.log_head().await? {
-            // The database took too long for it to be brought here.
-            return Err(StoreError::Timeout);
-        }
-        Ok(position <= self.view.head())
-    }
-
-    /// A new session's key, and the `pid` that shows it.
-    pub fn new_pid(&self, identity: &Identity) -> (PidKey, String) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.pids.mint(identity, self.view.head(), u32::try_from(now.as_secs()).unwrap_or(u32::MAX))
-    }
 }
 
 /// What makes a session this one.
@@ -252,7 +174,7 @@ impl Session {
     }
 
     /// It is in a room whose events it has to read.
-    fn arrived(&mut self, room: RoomName, ctx: &mut Context<Self>) {
+    pub(super) fn arrived(&mut self, room: RoomName, ctx: &mut Context<Self>) {
         let log = self.services.view.log;
         if self.came_back.is_none() {
             // Something came to its own room while it connected.
@@ -395,99 +317,5 @@ impl Handler<PublishSettled> for Session {
             }
             Err(refusal) => self.settle(asked, Err(refusal)),
         }
-    }
-}
-
-impl Handler<JoinFailed> for Session {
-    type Result = ();
-
-    fn handle(&mut self, message: JoinFailed, _: &mut Self::Context) {
-        let _handling = self.record.probe.handling();
-        let JoinFailed { room, ack, code, again } = message;
-        if room.kind() == RoomKind::User || self.arriving > 0 {
-            // A session without one of its rooms would miss events in silence; the client comes back to a whole one.
-            self.member.outlet.close(Closing::Transport);
-            return;
-        }
-        let event = room.kind().join_event().unwrap_or_default();
-        if !again && let Some(rests_on) = self.state.leave(&room) {
-            self.send_leave(room.clone(), rests_on, false, Reply::default());
-        }
-        let refusal = Refusal::new(code, failure_message(event));
-        self.audit_refusal(event, &refusal, AuditTarget::room(&room));
-        self.member.outlet.push_notice(&error_packet(&refusal, event, Some(&room)));
-        self.acknowledge(ack, &refused_ack(&refusal));
-    }
-}
-
-impl Handler<Entered> for Session {
-    type Result = ();
-
-    fn handle(&mut self, message: Entered, ctx: &mut Self::Context) {
-        let _handling = self.record.probe.handling();
-        self.arrived(message.room, ctx);
-    }
-}
-
-impl Handler<FellBehind> for Session {
-    type Result = ();
-
-    fn handle(&mut self, message: FellBehind, ctx: &mut Self::Context) {
-        let _handling = self.record.probe.handling_other();
-        self.fall_behind(message.after, message.starts, ctx);
-    }
-}
-
-impl Handler<OutletDrained> for Session {
-    type Result = ();
-
-    fn handle(&mut self, _: OutletDrained, ctx: &mut Self::Context) {
-        let _handling = self.record.probe.handling_other();
-        self.feed(ctx);
-    }
-}
-
-impl Handler<Replaced> for Session {
-    type Result = ();
-
-    fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
-        tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, "its client came back on another connection");
-        self.member.outlet.close(Closing::AtOnce);
-        ctx.stop();
-    }
-}
-
-impl Handler<RightsChanged> for Session {
-    type Result = ();
-
-    fn handle(&mut self, _: RightsChanged, ctx: &mut Self::Context) {
-        let _handling = self.record.probe.handling_other();
-        self.check_rights_again(ctx);
-    }
-}
-
-impl Handler<TokenRevoked> for Session {
-    type Result = ();
-
-    fn handle(&mut self, _: TokenRevoked, ctx: &mut Self::Context) {
-        self.end("revoked", ctx);
-    }
-}
-
-impl Handler<Drain> for Session {
-    type Result = ();
-
-    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
-        let _handling = self.record.probe.handling();
-        self.member.outlet.close(Closing::Transport);
-    }
-}
-
-impl Handler<Closed> for Session {
-    type Result = ();
-
-    fn handle(&mut self, message: Closed, ctx: &mut Self::Context) {
-        tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, reason = message.reason, "disconnected");
-        ctx.stop();
     }
 }

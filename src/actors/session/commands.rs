@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 use tracing::Span;
 
 use super::access::{self, AccessError};
-use super::actor::{Session, SessionServices};
 use super::state::{Success, bounded_name, error_packet, failure_message, refused_ack};
+use super::{Session, SessionServices};
 use crate::access::policy::Operation;
 use crate::actors::ingress::IngressSlot;
 use crate::actors::messages::{ClientEvent, EventPayload, Publish, Reply};

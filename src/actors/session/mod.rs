@@ -13,13 +13,16 @@ mod reading;
 pub mod recovery;
 mod rights;
 mod sampler;
+mod services;
 mod state;
+mod told;
 mod trail;
 
 pub use access::read_publish;
-pub use actor::{PublishIds, Session, SessionSeed, SessionServices};
+pub use actor::{Session, SessionSeed};
 pub use commands::publishing;
 pub use directory::{Directory, Listed};
 pub use identify::{NotIdentified, identify, operator};
 pub use operator::as_if_asked;
 pub use sampler::Sampler;
+pub use services::{PublishIds, SessionServices};

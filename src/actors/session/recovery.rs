@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::SessionServices;
 use super::access::{self, AccessError, Admission};
-use super::actor::SessionServices;
 use crate::access::Decisions;
 use crate::actors::messages::{Facts, Subject};
 use crate::domain::{Identity, Offset, PidKey, Position, Refusal, RoomName};

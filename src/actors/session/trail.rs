@@ -1,6 +1,6 @@
 //! What a session tells the audit trail.
 
-use super::actor::{Session, SessionServices};
+use super::{Session, SessionServices};
 use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity, Refusal, RoomName};
 
 impl Session {
