@@ -7,7 +7,7 @@ use diesel::sqlite::SqliteConnection;
 use crate::schema::{log_events, log_head, log_index};
 
 /// Events that go in one transaction, which an append may have to wait for.
-const STEP: i64 = 500;
+const STEP: i64 = 100;
 
 /// Takes some events into the index; whether there may be more.
 pub fn extend(connection: &mut SqliteConnection) -> QueryResult<bool> {
