@@ -112,8 +112,16 @@ impl Handler<Placed> for Audience {
     fn handle(&mut self, message: Placed, _: &mut Self::Context) {
         let _handling = self.probe.handling();
         let Some(position) = message.event.position() else { return };
-        let members = message.event.rooms().iter().filter_map(|room| self.rooms.get(room));
-        members.flat_map(IndexMap::values).for_each(|seat| seat.note_placed(position));
+        let Placed { event, entry } = message;
+        let rooms = event.rooms().iter().filter_map(|room| self.rooms.get(room));
+        let members: IndexMap<_, _> = rooms.flatten().collect();
+        for seat in members.values() {
+            if seat.was_in_one_of(event.rooms(), entry) {
+                seat.note_placed(position);
+            } else {
+                seat.take(&event, self.log);
+            }
+        }
     }
 }
 
@@ -122,14 +130,14 @@ impl Handler<AddMember> for Audience {
 
     fn handle(&mut self, message: AddMember, _: &mut Self::Context) {
         let _handling = self.probe.handling();
-        let AddMember { room, key, outlet, session, probe, begin, at, reply, entered } = message;
+        let AddMember { room, key, outlet, session, probe, begin, at, entry, reply, entered } = message;
         // The reply first: the room's events follow it.
         answer(&*outlet, &reply);
         let journal = &self.journal;
         let new_seat = || Rc::new(Seat::new(key, outlet, session, probe, journal.clone()));
         let seat = self.seats.entry(key).or_insert_with(new_seat);
         let live_through = seat.live_through();
-        seat.enter(&room, at, begin);
+        seat.enter(&room, at, entry, begin);
         if self.rooms.entry(room.clone()).or_default().insert(key, seat.clone()).is_none() {
             self.journal.entered(room, key);
         }

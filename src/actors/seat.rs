@@ -30,6 +30,8 @@ pub struct Seat {
 struct SeatRoom {
     room: RoomName,
     at: Position,
+    /// The entry's number, among all.
+    entry: u64,
     /// Entered while the session was not live: whatever it is reading does not include this room.
     late: bool,
 }
@@ -69,12 +71,12 @@ impl Seat {
     }
 
     /// The session is in a room from `at` on.
-    pub fn enter(&self, room: &RoomName, at: Position, begin: Begin) {
+    pub fn enter(&self, room: &RoomName, at: Position, entry: u64, begin: Begin) {
         // What it reads from the log itself it reads from where it knows.
         let late = !self.live.get() && begin != Begin::FromLog;
         let mut rooms = self.rooms.borrow_mut();
         if !rooms.iter().any(|entered| entered.room == *room) {
-            rooms.push(SeatRoom { room: room.clone(), at, late });
+            rooms.push(SeatRoom { room: room.clone(), at, entry, late });
         }
         drop(rooms);
         match begin {
@@ -242,6 +244,11 @@ impl Seat {
         // One that is not taken makes the session fall behind, and those after it are kept no more.
         events.iter().filter(|event| self.is_in_one_of(event.rooms())).for_each(|event| self.take(event, log));
         GoneLive::Live
+    }
+
+    /// Whether it was in one of the rooms by the time of that entry, and is still.
+    pub fn was_in_one_of(&self, rooms: &[RoomName], entry: u64) -> bool {
+        self.rooms.borrow().iter().any(|entered| entered.entry <= entry && rooms.contains(&entered.room))
     }
 
     /// It may have left a room while that room's events were kept.

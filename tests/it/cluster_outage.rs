@@ -109,6 +109,31 @@ fn what_was_relayed_before_it_was_stored_and_comes_late_is_not_sent_twice() {
 }
 
 #[test]
+fn who_comes_to_a_room_between_an_events_going_out_elsewhere_and_its_storing_gets_it() {
+    let (cluster, driver) = (Cluster::start(2), Driver::node());
+    join(&driver, &cluster.url(1), "early", CHEF);
+    let backend = Backend::new(&cluster.url(0));
+    backend.publish(&kitchen(), 0);
+    has_each_once(&driver, "early", 1);
+    let locked = lock(&cluster.house);
+    assert_eq!(backend.publish(&kitchen(), 1)["durable"], false);
+    has_each_once(&driver, "early", 2);
+    // Its instance stores it only after another has let somebody in.
+    cluster.servers[0].program.signal("STOP");
+    drop(locked);
+    connect(&driver, &cluster.url(1), "late", &token(LINE_COOK), &["websocket"]);
+    eventually("the entry", || {
+        (driver.ask("late", "kitchen:join", &json!({ "venueId": BISTRO }))["ok"] == true).then_some(())
+    });
+    cluster.servers[0].program.signal("CONT");
+    driver.call("wait", json!({ "client": "late", "event": "e", "count": 1 }));
+    backend.publish(&kitchen(), 2);
+    has_each_once(&driver, "early", 3);
+    driver.call("wait", json!({ "client": "late", "event": "e", "count": 2 }));
+    assert_eq!(seen(&driver, "late"), [1, 2]);
+}
+
+#[test]
 fn a_volatile_event_reaches_other_instances_and_is_stored_nowhere() {
     let (cluster, driver) = (Cluster::start(2), Driver::node());
     for (index, name) in ["chef0", "chef1"].into_iter().enumerate() {

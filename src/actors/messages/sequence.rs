@@ -67,11 +67,13 @@ pub struct Deliver {
     pub span: Span,
 }
 
-/// An event that went out before it was stored has a place now; its members have had it.
+/// An event that went out before it was stored has a place now. Who had entered by then has had it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Placed {
     pub event: Arc<Logged>,
+    /// The newest entry of those that it went out after.
+    pub entry: u64,
 }
 
 #[derive(Message)]
@@ -85,6 +87,8 @@ pub struct AddMember {
     pub probe: Arc<Probe>,
     pub begin: Begin,
     pub at: Position,
+    /// Entries are numbered as they go out, as positions do not tell before from after while nothing is stored.
+    pub entry: u64,
     pub reply: Reply,
     pub entered: Option<oneshot::Sender<EnteredAt>>,
 }

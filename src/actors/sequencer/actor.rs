@@ -133,6 +133,8 @@ pub struct Sequencer {
     pub(super) disk: watch::Receiver<Synced>,
     pub(super) census: Arc<Census>,
     pub(super) cluster: Cluster,
+    /// How often sessions have entered rooms.
+    pub(super) entries: u64,
     /// This process, among all that write to the log.
     pub(super) instance: Arc<str>,
 }
@@ -198,6 +200,7 @@ impl Sequencer {
             disk,
             census,
             cluster: Cluster::default(),
+            entries: 0,
             instance: format!("{:012x}", rand::random::<u64>() >> 16).into(),
         });
         Post::new(sequencer, probe)

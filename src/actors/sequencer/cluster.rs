@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use indexmap::IndexSet;
+use indexmap::IndexMap;
 
 use super::actor::{InFlight, Landed, Sequencer, read_foreign};
 use crate::actors::cluster_messages::{BridgeStarted, PeerIsAt, Relayed, RelayedLoose, Stored, StoredHere, WentOut};
@@ -28,8 +28,8 @@ pub struct Cluster {
     early: BTreeMap<Position, Relayed>,
     /// Bytes of their payloads.
     weight: usize,
-    /// Names of events that have gone out here before they were stored.
-    loose: IndexSet<Arc<str>>,
+    /// Names of events that have gone out here before they were stored, and the newest entry of then.
+    loose: IndexMap<Arc<str>, u64>,
     named: u64,
     /// The newest position that is known of, and since when it was ahead of the head.
     ahead: Option<(Position, Instant)>,
@@ -117,13 +117,17 @@ impl Cluster {
         self.ahead.map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
 
-    fn remember_loose(&mut self, identity: Arc<str>) -> bool {
-        let fresh = self.loose.insert(identity);
+    /// After which entry it has gone out, if it has; if not, it is known from now on.
+    fn remember_loose(&mut self, identity: Arc<str>, entry: u64) -> Option<u64> {
+        let known = self.loose.get(&identity).copied();
+        if known.is_none() {
+            self.loose.insert(identity, entry);
+        }
         if self.loose.len() > Self::MAX_LOOSE {
             // The older half goes at once: removing one moves all.
             self.loose.drain(..Self::MAX_LOOSE / 2);
         }
-        fresh
+        known
     }
 }
 
@@ -160,15 +164,15 @@ impl Sequencer {
         self.note_lag();
     }
 
-    /// Whether an event of another instance has gone out here already, before it was stored. If not, it is
-    /// known from now on: its relay may be late.
-    pub(super) fn has_gone_out(&mut self, event: &StoredEvent) -> bool {
-        event.held_as.as_deref().is_some_and(|name| !self.cluster.remember_loose(name.into()))
+    /// After which entry an event of another instance has gone out here already, before it was stored. If it has
+    /// not, it is known from now on: its relay may be late.
+    pub(super) fn gone_out_after(&mut self, event: &StoredEvent) -> Option<u64> {
+        self.cluster.remember_loose(event.held_as.as_deref()?.into(), self.entries)
     }
 
-    pub(super) fn note_placed(&self, event: &Arc<Logged>) {
+    pub(super) fn note_placed(&self, event: &Arc<Logged>, entry: u64) {
         for audience in self.audiences.iter().flatten() {
-            audience.do_send(Placed { event: event.clone() });
+            audience.do_send(Placed { event: event.clone(), entry });
         }
     }
 
@@ -281,7 +285,8 @@ impl Handler<RelayedLoose> for Sequencer {
         let _handling = self.census.sequencer.handling();
         let RelayedLoose { identity, rooms, event } = message;
         let volatile = identity.is_none();
-        if identity.is_some_and(|identity| !self.cluster.remember_loose(identity)) {
+        let entries = self.entries;
+        if identity.is_some_and(|identity| self.cluster.remember_loose(identity, entries).is_some()) {
             return;
         }
         self.metrics.bridge.relayed_in.increment(1);

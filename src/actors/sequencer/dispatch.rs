@@ -99,7 +99,8 @@ impl Sequencer {
             let event = self.place(append, position, None);
             self.census.ways.stored(&append.event, position);
             self.cluster.placed(&event, append.held_as.clone(), true);
-            self.note_placed(&event);
+            // Nobody enters here until all that went out is stored.
+            self.note_placed(&event, self.entries);
         }
     }
 
@@ -119,7 +120,7 @@ impl Sequencer {
     /// An event that another process on the same database has stored.
     pub(super) fn adopt(&mut self, event: StoredEvent) {
         let position = event.position;
-        let gone_out = self.has_gone_out(&event);
+        let gone_out = self.gone_out_after(&event);
         let way = self.census.ways.note(Outgoing {
             id: "".into(),
             event: &event.name,
@@ -132,8 +133,8 @@ impl Sequencer {
         let event = Arc::new(logged(event, self.view.log).on(way));
         self.set_head(position);
         self.tail.push(event.clone());
-        if gone_out {
-            self.note_placed(&event);
+        if let Some(entry) = gone_out {
+            self.note_placed(&event, entry);
         } else {
             self.deliver(&event, ALL, &Span::none());
         }
@@ -178,6 +179,7 @@ impl Sequencer {
 
     pub(super) fn enter(&mut self, mut entry: Entry) {
         let at = self.head;
+        self.entries += 1;
         // Between the position asked for and here there is nearly always nothing to read.
         let held = match entry.begin {
             Begin::After(position) => self.tail.may_have_after(&entry.room, position),
@@ -210,7 +212,19 @@ impl Sequencer {
         let (room, key, session) = (entry.room.clone(), member.key, member.session.clone());
         let outlet = member.outlet.clone();
         let (told, probe) = (session.recipient(), session.probe().clone());
-        member.audience.do_send(AddMember { room, key, outlet, session: told, probe, begin, at, reply, entered });
+        let number = self.entries;
+        member.audience.do_send(AddMember {
+            room,
+            key,
+            outlet,
+            session: told,
+            probe,
+            begin,
+            at,
+            entry: number,
+            reply,
+            entered,
+        });
         if from_log {
             session.do_send(Entered { room: entry.room.clone() });
         }
