@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow};
 use ipnet::IpNet;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 
 use crate::access::quota::one_client;
 use crate::access::{AdminAccess, Exhausted, Pids, Policy, Quota, RateLimit, Tokens};
@@ -38,7 +39,7 @@ use crate::socket::worker::Worker;
 use crate::socket::{SocketServer, handover};
 use crate::store::log::{LogInfo, StoredEvent};
 use crate::store::{Store, migrations};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Lateness, Metrics};
 
 /// Events that are in memory from the start, for clients that come back after a restart.
 const NEWEST: usize = 10_000;
@@ -203,6 +204,7 @@ impl House {
         directory: &Arc<Directory>,
     ) -> Self {
         let metrics = Arc::new(Metrics::new());
+        store.measure(&metrics);
         let tokens = Arc::new(Tokens::new(&config.auth));
         let view = Arc::new(LogView::new(&log.log));
         let census = Arc::new(Census::default());
@@ -245,6 +247,7 @@ impl House {
         let SessionServices { view, metrics, census, .. } = &*self.services;
         let audience = Audience::start(index, view.log, metrics.clone(), census.clone());
         self.services.registry.do_send(AudienceStarted { index, audience: audience.clone() });
+        note_lateness(metrics.worker(index));
         Worker { arbiter: Arbiter::current(), audience, index }.settle();
     }
 }
@@ -260,6 +263,19 @@ fn keep_up(services: Arc<SessionServices>, admin: Arc<AdminAccess>) {
             services.rate_limit.forget_idle();
             admin.forget_idle();
             sampler.sample(&services);
+        }
+    });
+}
+
+/// Notes how late this thread comes to a timer, for as long as it lives.
+fn note_lateness(lateness: Arc<Lateness>) {
+    const EVERY: Duration = Duration::from_millis(250);
+    actix_rt::spawn(async move {
+        let mut ticks = actix_rt::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = ticks.tick().await;
+            lateness.note(due.elapsed());
         }
     });
 }

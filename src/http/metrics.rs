@@ -16,5 +16,10 @@ pub async fn show(request: HttpRequest, state: web::Data<HttpState>) -> HttpResp
             "uptime": metrics.uptime().as_secs_f64(),
         }));
     }
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics.render())
+    let metrics = metrics.clone();
+    // On a thread that no connection lives on.
+    match web::block(move || metrics.render()).await {
+        Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
+        Err(_) => HttpResponse::ServiceUnavailable().json(json!({ "error": "Shutting down" })),
+    }
 }

@@ -9,6 +9,7 @@ use super::{Store, StoreError};
 use crate::config::AuditConfig;
 use crate::domain::AuditRecord;
 use crate::schema::audit_log;
+use crate::telemetry::Query;
 
 /// A record, since when, and how often.
 pub struct AuditEntry {
@@ -150,6 +151,6 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn read_audit(&self, filter: AuditFilter, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
-        self.ask(self.inner.backend.read_audit(filter, limit)).await
+        self.ask(Query::Audit, self.inner.backend.read_audit(filter, limit)).await
     }
 }

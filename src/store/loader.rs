@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::StoreError;
 use super::backend::{Backend, Found};
+use super::{Meter, StoreError};
+use crate::telemetry::Query;
 
 type Answer<V> = Result<Option<V>, StoreError>;
 type Request<K, V> = (K, oneshot::Sender<Answer<V>>);
@@ -17,7 +18,15 @@ type Request<K, V> = (K, oneshot::Sender<Answer<V>>);
 /// Finds rows by id, many at a time.
 pub struct Loader<K, V> {
     requests: mpsc::Sender<Request<K, V>>,
-    timeout: Duration,
+    terms: Terms,
+}
+
+/// How it is asked.
+pub struct Terms {
+    pub query: Query,
+    /// A caller waits no longer.
+    pub timeout: Duration,
+    pub meter: Meter,
 }
 
 impl<K, V> Loader<K, V>
@@ -31,11 +40,7 @@ where
     const BATCH: usize = 500;
 
     /// Starts the loader's task on the current runtime; it ends with the loader.
-    pub fn start(
-        backend: &Arc<dyn Backend>,
-        timeout: Duration,
-        query: fn(&dyn Backend, Vec<K>) -> Found<K, V>,
-    ) -> Self {
+    pub fn start(backend: &Arc<dyn Backend>, terms: Terms, query: fn(&dyn Backend, Vec<K>) -> Found<K, V>) -> Self {
         let (requests, mut queue) = mpsc::channel::<Request<K, V>>(Self::QUEUE);
         let backend = backend.clone();
         tokio::spawn(async move {
@@ -53,7 +58,7 @@ where
                 }
             }
         });
-        Self { requests, timeout }
+        Self { requests, terms }
     }
 
     pub async fn find(&self, id: K) -> Answer<V> {
@@ -63,6 +68,8 @@ where
             self.requests.send((id, caller)).await.map_err(|_| gone(()))?;
             answer.await.map_err(|_| gone(()))?
         };
-        timeout(self.timeout, asking).await.unwrap_or(Err(StoreError::Timeout))
+        let Terms { query, timeout: patience, meter } = &self.terms;
+        let within = async { timeout(*patience, asking).await.unwrap_or(Err(StoreError::Timeout)) };
+        meter.time(*query, within).await
     }
 }

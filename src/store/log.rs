@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::{Store, StoreError};
 use crate::domain::{Cuid, Event, KitchenStatus, LogId, PidKey, Position, RoomName};
+use crate::telemetry::Query;
 
 /// What the log is, as it was found at the start.
 #[derive(Clone)]
@@ -173,7 +174,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn resume_log(&self, newest: usize) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
-        self.ask(self.inner.backend.resume(newest)).await
+        self.ask(Query::Resume, self.inner.backend.resume(newest)).await
     }
 
     /// Writes a batch to the log: all of it, or nothing. It survives the death of the process from here on, and
@@ -209,7 +210,7 @@ impl Store {
         up_to: Position,
         limit: usize,
     ) -> Result<Option<Vec<StoredEvent>>, StoreError> {
-        self.ask(self.inner.backend.events(starts, up_to, limit)).await
+        self.ask(Query::Events, self.inner.backend.events(starts, up_to, limit)).await
     }
 
     /// The position of the newest event in the database.
@@ -217,7 +218,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn log_head(&self) -> Result<Position, StoreError> {
-        self.ask(self.inner.backend.head()).await
+        self.ask(Query::Head, self.inner.backend.head()).await
     }
 
     /// Events between two positions, of all rooms: what another process has written. A page of them, with the
@@ -230,7 +231,7 @@ impl Store {
         after: Position,
         up_to: Position,
     ) -> Result<(Vec<StoredEvent>, Position), StoreError> {
-        self.ask(self.inner.backend.events_between(after, up_to, Self::PAGE)).await
+        self.ask(Query::Events, self.inner.backend.events_between(after, up_to, Self::PAGE)).await
     }
 
     /// The rooms that a session was in when it was last here.

@@ -14,8 +14,8 @@ mod rows;
 mod sqlite;
 
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use tokio::runtime::{Handle, Runtime};
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::config::{DatabaseConfig, DatabaseTarget, LogConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::telemetry::{Metrics, Query, QueryMetrics, StoreFailure};
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 use backend::{Answer, Backend};
 use loader::Loader;
@@ -40,6 +41,16 @@ pub enum StoreError {
     Connection(String),
     #[error("the database refused: {0}")]
     Query(String),
+}
+
+impl StoreError {
+    fn kind(&self) -> StoreFailure {
+        match self {
+            Self::Timeout => StoreFailure::Timeout,
+            Self::Connection(_) => StoreFailure::Connection,
+            Self::Query(_) => StoreFailure::Query,
+        }
+    }
 }
 
 impl From<diesel::result::Error> for StoreError {
@@ -66,25 +77,54 @@ struct Inner {
     session_rooms: Loader<PidKey, Vec<SessionRoom>>,
     pruned_through: Loader<RoomName, Position>,
     timeout: Duration,
+    meter: Meter,
+    /// The database's, as the metrics name it.
+    kind: &'static str,
     #[expect(dead_code, reason = "held so that its threads live as long as the store")]
     runtime: StoreThreads,
 }
 
 impl Inner {
     /// To be called on the store's threads.
-    fn new(backend: Arc<dyn Backend>, timeout: Duration, runtime: StoreThreads) -> Self {
+    fn new(backend: Arc<dyn Backend>, timeout: Duration, runtime: StoreThreads, kind: &'static str) -> Self {
+        let meter = Meter::default();
+        let of = |query| loader::Terms { query, timeout, meter: meter.clone() };
         Self {
-            users: Loader::start(&backend, timeout, |backend, ids| backend.users(ids)),
-            tabs: Loader::start(&backend, timeout, |backend, ids| backend.tabs(ids)),
-            tables: Loader::start(&backend, timeout, |backend, ids| backend.tables(ids)),
-            orders: Loader::start(&backend, timeout, |backend, ids| backend.open_orders(ids)),
-            revocations: Loader::start(&backend, timeout, |backend, ids| backend.revoked(ids)),
-            session_rooms: Loader::start(&backend, timeout, |backend, ids| backend.session_rooms(ids)),
-            pruned_through: Loader::start(&backend, timeout, |backend, ids| backend.pruned_through(ids)),
+            users: Loader::start(&backend, of(Query::Users), |backend, ids| backend.users(ids)),
+            tabs: Loader::start(&backend, of(Query::Tabs), |backend, ids| backend.tabs(ids)),
+            tables: Loader::start(&backend, of(Query::Tables), |backend, ids| backend.tables(ids)),
+            orders: Loader::start(&backend, of(Query::Orders), |backend, ids| backend.open_orders(ids)),
+            revocations: Loader::start(&backend, of(Query::Revocations), |backend, ids| backend.revoked(ids)),
+            session_rooms: Loader::start(&backend, of(Query::SessionRooms), |backend, ids| backend.session_rooms(ids)),
+            pruned_through: Loader::start(&backend, of(Query::PrunedThrough), |backend, ids| {
+                backend.pruned_through(ids)
+            }),
             backend,
             timeout,
+            meter,
+            kind,
             runtime,
         }
+    }
+}
+
+/// Where answers' times go, once that is known; before it they are not kept.
+#[derive(Clone, Default)]
+struct Meter(Arc<OnceLock<QueryMetrics>>);
+
+impl Meter {
+    /// Waits for an answer and notes how long it took.
+    async fn time<T>(
+        &self,
+        query: Query,
+        asking: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let answer = asking.await;
+        if let Some(metrics) = self.0.get() {
+            metrics.answered(query, began.elapsed(), answer.as_ref().err().map(StoreError::kind));
+        }
+        answer
     }
 }
 
@@ -117,13 +157,21 @@ impl Store {
             .map_err(|error| StoreError::Connection(error.to_string()))?;
         let handle = runtime.handle().clone();
         let runtime = StoreThreads(Some(runtime));
-        let backend: Arc<dyn Backend> = match &config.target {
-            DatabaseTarget::Sqlite(path) => handle.block_on(Sqlite::open(path, config.timeout, limits))?,
-            DatabaseTarget::Postgres(urls) => handle.block_on(Postgres::open(urls, config.timeout, limits))?,
+        let (backend, kind): (Arc<dyn Backend>, _) = match &config.target {
+            DatabaseTarget::Sqlite(path) => (handle.block_on(Sqlite::open(path, config.timeout, limits))?, "sqlite"),
+            DatabaseTarget::Postgres(urls) => {
+                (handle.block_on(Postgres::open(urls, config.timeout, limits))?, "postgresql")
+            }
         };
         let _entered = handle.enter();
-        let inner = Arc::new(Inner::new(backend, config.timeout, runtime));
+        let inner = Arc::new(Inner::new(backend, config.timeout, runtime, kind));
         Ok(Self { inner, handle: handle.clone() })
+    }
+
+    /// Has the times of all answers counted from here on.
+    pub fn measure(&self, metrics: &Metrics) {
+        // Whoever was first goes on counting.
+        self.inner.meter.0.set(metrics.queries(self.inner.kind)).ok();
     }
 
     /// Runs a task on the store's own threads.
@@ -161,7 +209,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn find_item(&self, id: &Cuid) -> Result<Option<StoredItem>, StoreError> {
-        self.ask(self.inner.backend.item(id.clone())).await
+        self.ask(Query::Item, self.inner.backend.item(id.clone())).await
     }
 
     /// Marks a user's own notification as read; `false` where that user has no such notification.
@@ -169,7 +217,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn read_notification(&self, user: &UserId, id: &UserId) -> Result<bool, StoreError> {
-        self.ask(self.inner.backend.read_notification(user.clone(), id.clone())).await
+        self.ask(Query::ReadNotification, self.inner.backend.read_notification(user.clone(), id.clone())).await
     }
 
     /// The venue's tabs with items that the kitchen has not delivered, oldest first.
@@ -185,7 +233,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn open_tabs(&self, venue: &Cuid) -> Result<Vec<TabRow>, StoreError> {
-        self.ask(self.inner.backend.open_tabs(venue.clone())).await
+        self.ask(Query::OpenTabs, self.inner.backend.open_tabs(venue.clone())).await
     }
 
     /// Puts items on a tab, as sent to the kitchen, and returns the tab's new subtotal, tax and total in cents.
@@ -193,7 +241,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn add_items(&self, tab: &Cuid, items: Vec<NewItem>) -> Result<(i32, i32, i32), StoreError> {
-        self.ask(self.inner.backend.add_items(tab.clone(), items)).await
+        self.ask(Query::AddItems, self.inner.backend.add_items(tab.clone(), items)).await
     }
 
     /// A tab with its items, in the order in which they were ordered.
@@ -201,7 +249,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn tab_sheet(&self, id: &Cuid) -> Result<Option<TabSheet>, StoreError> {
-        self.ask(self.inner.backend.tab_sheet(id.clone())).await
+        self.ask(Query::TabSheet, self.inner.backend.tab_sheet(id.clone())).await
     }
 
     /// Whether one of the ids is revoked.
@@ -218,7 +266,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn revoke(&self, id: &RevocationId, reason: Option<String>) -> Result<bool, StoreError> {
-        self.ask(self.inner.backend.revoke(id.clone(), reason)).await
+        self.ask(Query::Revoke, self.inner.backend.revoke(id.clone(), reason)).await
     }
 
     /// Takes a lease, or has it for longer, by the database's clock; `false` where another holds it.
@@ -226,7 +274,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer: who held the lease does not know that it still does.
     pub async fn take_lease(&self, name: &str, holder: &str, for_how_long: Duration) -> Result<bool, StoreError> {
-        self.ask(self.inner.backend.take_lease(name.to_owned(), holder.to_owned(), for_how_long)).await
+        self.ask(Query::Lease, self.inner.backend.take_lease(name.to_owned(), holder.to_owned(), for_how_long)).await
     }
 
     /// Gives a lease up before it expires, if it is this holder's.
@@ -234,19 +282,22 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
-        self.ask(self.inner.backend.release_lease(name.to_owned(), holder.to_owned())).await
+        self.ask(Query::Lease, self.inner.backend.release_lease(name.to_owned(), holder.to_owned())).await
     }
 
     /// Whether the database answers.
     pub async fn is_ready(&self) -> bool {
-        self.ask(self.inner.backend.ping()).await.is_ok()
+        self.ask(Query::Ping, self.inner.backend.ping()).await.is_ok()
     }
 
     /// Has a question answered on the store's own threads, within the deadline. It is carried through even when
     /// nobody waits any longer, so that a connection never comes back half used.
-    async fn ask<T: Send + 'static>(&self, question: Answer<T>) -> Result<T, StoreError> {
+    async fn ask<T: Send + 'static>(&self, query: Query, question: Answer<T>) -> Result<T, StoreError> {
         let running = self.handle.spawn(question);
-        let answer = timeout(self.inner.timeout, running).await.map_err(|_| StoreError::Timeout)?;
-        answer.unwrap_or_else(|error| Err(StoreError::Connection(error.to_string())))
+        let asking = async {
+            let answer = timeout(self.inner.timeout, running).await.map_err(|_| StoreError::Timeout)?;
+            answer.unwrap_or_else(|error| Err(StoreError::Connection(error.to_string())))
+        };
+        self.inner.meter.time(query, asking).await
     }
 }

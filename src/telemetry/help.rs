@@ -21,6 +21,10 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         ),
         ("expeditor_bridge_node_servers", "Node servers that share rooms through Redis"),
         ("expeditor_bridge_lease", "Whether this instance takes in what Node servers publish"),
+        (
+            "expeditor_worker_lag_seconds",
+            "How late a worker thread came to its work at the worst in the last 5 seconds, by worker",
+        ),
         ("expeditor_log_held", "Writes that are held back because the database does not answer"),
     ];
     let counters = [
@@ -36,6 +40,8 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         ("expeditor_lane_takeovers_total", "Sessions that were upgraded from polling and go on by the lane"),
         ("expeditor_slow_sessions_total", "Sessions whose transport was closed because they did not read"),
         ("expeditor_log_writes_total", "Events, entries and leavings that were stored"),
+        ("expeditor_joins_total", "Joins that clients asked for, by outcome"),
+        ("expeditor_store_failures_total", "Questions that the database gave no answer to, by cause"),
         ("expeditor_recoveries_total", "Clients that showed a pid to have their session back, by outcome"),
         ("expeditor_admin_refusals_total", "Requests to /admin that were refused, by cause"),
         ("expeditor_limited_total", "Connections, requests and events that met a limit, by limit"),
@@ -53,6 +59,11 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         "expeditor_log_commit_seconds".into(),
         None,
         "From a batch's start until it was stored".into(),
+    );
+    recorder.describe_histogram(
+        "expeditor_store_seconds".into(),
+        None,
+        "From a question to the database until its answer, with what it waited before, by query".into(),
     );
     recorder.describe_histogram(
         "expeditor_delivery_seconds".into(),

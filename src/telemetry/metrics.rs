@@ -5,14 +5,17 @@
 //! path looks a metric up by name.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::bridge::BridgeMetrics;
 use super::help::describe;
+use super::queries::QueryMetrics;
+use super::runtime::{Lateness, RuntimeMetrics};
 use crate::domain::{Command, Refusal};
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
@@ -25,6 +28,9 @@ const COMMIT_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1,
 
 /// In seconds: from a busy thread's turn to a client that would be called slow.
 const DELIVERY_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+/// In seconds: from rows that are in memory to the longest that an operator would let a question take.
+const STORE_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
 
 /// How a client's event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +63,8 @@ impl EventStatus {
 /// The handles of one instance's metrics.
 pub struct Metrics {
     handle: PrometheusHandle,
+    recorder: PrometheusRecorder,
+    runtime: RuntimeMetrics,
     started: Instant,
     pub connections: Gauge,
     rooms: Gauge,
@@ -78,6 +86,7 @@ pub struct Metrics {
     audit_stored: Counter,
     audit_dropped: Counter,
     recoveries: HashMap<&'static str, Counter>,
+    joins: HashMap<&'static str, Counter>,
     connect_refusals: HashMap<&'static str, Counter>,
     admin_refusals: HashMap<&'static str, Counter>,
     limits: HashMap<&'static str, Counter>,
@@ -123,6 +132,10 @@ impl Metrics {
     /// How a client that came back fared: the values of `expeditor_recoveries_total`'s label.
     pub const RECOVERIES: [&'static str; 4] = ["recovered", "unknown", "too_old", "gap"];
 
+    /// What became of a client's joins: the values of `expeditor_joins_total`'s label.
+    pub const JOINS: [&'static str; 8] =
+        ["entered", "replayed", "incomplete", "invalid", "forbidden", "too_many_rooms", "rate_limited", "failed"];
+
     /// The mailboxes that all sessions share: the values of `expeditor_mailbox_depth`'s label.
     pub const MAILBOXES: [&'static str; 5] = ["registry", "sequencer", "rights", "bridge", "audience"];
 
@@ -133,19 +146,22 @@ impl Metrics {
     const UNKNOWN: &'static str = "unknown";
 
     pub fn new() -> Self {
-        let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full("socket_event_duration_seconds".to_owned()), &EVENT_DURATION_BUCKETS)
-            .and_then(|builder| {
-                let name = Matcher::Full("expeditor_delivery_seconds".to_owned());
-                builder.set_buckets_for_metric(name, &DELIVERY_BUCKETS)
-            })
-            .and_then(|builder| {
-                let name = Matcher::Full("expeditor_log_commit_seconds".to_owned());
-                builder.set_buckets_for_metric(name, &COMMIT_BUCKETS)
+        let buckets: [(&str, &[f64]); 4] = [
+            ("socket_event_duration_seconds", &EVENT_DURATION_BUCKETS),
+            ("expeditor_delivery_seconds", &DELIVERY_BUCKETS),
+            ("expeditor_log_commit_seconds", &COMMIT_BUCKETS),
+            ("expeditor_store_seconds", &STORE_BUCKETS),
+        ];
+        let recorder = buckets
+            .into_iter()
+            .try_fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+                builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
             })
             .expect("the lists of buckets are not empty")
             .build_recorder();
         describe(&recorder);
+        let runtime = RuntimeMetrics::default();
+        runtime.describe(&recorder);
         let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
         let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
         let event_names = || Command::EVENTS.into_iter().chain([Self::UNKNOWN]);
@@ -199,12 +215,15 @@ impl Metrics {
             audit_stored: counter("expeditor_audit_rows_total"),
             audit_dropped: counter("expeditor_audit_dropped_total"),
             recoveries: counters("expeditor_recoveries_total", "outcome", &Self::RECOVERIES),
+            joins: counters("expeditor_joins_total", "outcome", &Self::JOINS),
             connect_refusals: counters("expeditor_connect_refusals_total", "cause", &Self::CONNECT_REFUSALS),
             admin_refusals: counters("expeditor_admin_refusals_total", "cause", &Self::ADMIN_REFUSALS),
             limits: counters("expeditor_limited_total", "limit", &Self::LIMITS),
             events,
             durations,
             bridge: BridgeMetrics::new(&recorder, &METADATA),
+            runtime,
+            recorder,
         }
     }
 
@@ -260,6 +279,23 @@ impl Metrics {
         }
     }
 
+    /// Counts a client's join; `outcome` is one of [`Self::JOINS`].
+    pub fn join(&self, outcome: &'static str) {
+        if let Some(counter) = self.joins.get(outcome) {
+            counter.increment(1);
+        }
+    }
+
+    /// For the store, to count what its database is asked.
+    pub fn queries(&self, backend: &'static str) -> QueryMetrics {
+        QueryMetrics::new(backend, &self.recorder, &METADATA)
+    }
+
+    /// For a worker thread, to note how late it is.
+    pub fn worker(&self, index: usize) -> Arc<Lateness> {
+        self.runtime.add_worker(index, &self.recorder, &METADATA)
+    }
+
     /// Counts a batch that was stored.
     pub fn log_committed(&self, writes: usize, took: Duration) {
         if writes == 0 {
@@ -307,13 +343,15 @@ impl Metrics {
         self.started.elapsed()
     }
 
-    /// Prometheus text format.
+    /// Prometheus text format. May take some milliseconds.
     pub fn render(&self) -> String {
+        self.runtime.read_process(&self.recorder);
         self.handle.render()
     }
 
     /// Moves recorded durations into their buckets; without it they pile up until the next scrape.
     pub fn run_upkeep(&self) {
+        self.runtime.set_lateness();
         self.handle.run_upkeep();
     }
 }

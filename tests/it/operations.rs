@@ -18,7 +18,7 @@ fn document(name: &str) -> String {
 /// The metrics that an expression speaks of.
 fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let ours = words.filter(|word| word.starts_with("expeditor_") || word.starts_with("socket_"));
+    let ours = words.filter(|word| ["expeditor_", "socket_", "process_"].iter().any(|prefix| word.starts_with(prefix)));
     ours.map(|word| word.trim_end_matches("_bucket").to_owned()).collect()
 }
 
@@ -70,6 +70,48 @@ fn the_dashboard_and_the_alerts_speak_of_metrics_that_there_are() {
     let without_help: Vec<_> = without_help.filter(|name| !there.contains(name)).collect();
     assert!(without_help.is_empty(), "{without_help:?}");
     promtool(&["check", "metrics"], Some(&text));
+}
+
+#[test]
+fn the_metrics_tell_joins_by_outcome_what_the_database_took_and_what_the_process_takes() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    driver.connect(&instance, "chef", &token(CHEF));
+    let join = |event: &str, data: Value| driver.ask("chef", event, &data);
+    let offset = join("kitchen:join", json!({ "venueId": BISTRO }))["offset"].clone();
+    join("kitchen:join", json!({ "venueId": BISTRO, "since": offset }));
+    join("venue:join", json!({ "venueId": BISTRO, "since": "of no log" }));
+    join("venue:join", json!({ "venueId": "cvenueother0001" }));
+    join("venue:join", json!({}));
+    for (outcome, count) in [("entered", 1), ("replayed", 1), ("incomplete", 1), ("forbidden", 1), ("invalid", 1)] {
+        let metric = format!(r#"expeditor_joins_total{{outcome="{outcome}"}}"#);
+        assert_eq!(instance.metric(&metric), count, "{outcome}");
+    }
+    let asked =
+        |query| instance.metric(&format!(r#"expeditor_store_seconds_count{{backend="sqlite",query="{query}"}}"#));
+    assert!(asked("users") >= 4 && asked("orders") == 1, "{} {}", asked("users"), asked("orders"));
+    assert_eq!(instance.metric(r#"expeditor_store_failures_total{backend="sqlite",cause="timeout"}"#), 0);
+    assert!(instance.metric("process_resident_memory_bytes") > 1_000_000);
+    assert!(instance.metric("process_open_fds") > 2 && instance.metric("process_threads") > 1);
+    let text = instance.get("/metrics", &[]).1;
+    for name in
+        ["process_cpu_seconds_total ", "process_start_time_seconds ", r#"expeditor_worker_lag_seconds{worker="0"} "#]
+    {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}");
+    }
+}
+
+#[test]
+fn how_late_a_worker_is_at_the_worst_shows() {
+    let instance = Instance::with(&[("WORKERS", "1")]);
+    let lag = || {
+        let text = instance.get("/metrics", &[]).1;
+        let line = text.lines().find_map(|line| line.strip_prefix(r#"expeditor_worker_lag_seconds{worker="0"} "#));
+        line.and_then(|value| value.parse::<f64>().ok()).unwrap_or_default()
+    };
+    eventually("a worker that waits for nobody", || {
+        let lag = lag();
+        (lag > 0.0 && lag < 0.2).then_some(())
+    });
 }
 
 #[test]

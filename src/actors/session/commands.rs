@@ -216,6 +216,9 @@ impl Session {
         if let Some(limit) = limit_met(refusal.code) {
             self.services.metrics.limited(limit);
         }
+        if known.is_some_and(|event| event.ends_with(":join")) {
+            self.services.metrics.join(join_refused(refusal.code));
+        }
         self.record.note_error(known.unwrap_or("unknown"), refusal);
         self.services.metrics.client_event(known, status, received.elapsed());
         self.member.outlet.push_notice(&error_packet(refusal, name, None));
@@ -240,6 +243,17 @@ const fn limit_met(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::TooManyRooms => Some("rooms"),
         ErrorCode::TooLarge => Some("payload"),
         _ => None,
+    }
+}
+
+/// The metric's label for a join that was refused.
+const fn join_refused(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Forbidden => "forbidden",
+        ErrorCode::TooManyRooms => "too_many_rooms",
+        ErrorCode::RateLimited => "rate_limited",
+        ErrorCode::Unavailable | ErrorCode::Internal => "failed",
+        _ => "invalid",
     }
 }
 

@@ -22,6 +22,8 @@ struct Pending {
     room: RoomName,
     asked: Asked,
     success: Success,
+    /// One of [`Metrics::JOINS`](crate::telemetry::Metrics::JOINS), if all goes well.
+    outcome: &'static str,
 }
 
 /// What is sent of a room's past.
@@ -57,7 +59,12 @@ impl Session {
             if asked_since {
                 success = success.with("complete", after.is_some());
             }
-            session.admit(Pending { room, asked, success }, admission, after, ctx);
+            let outcome = match (asked_since, after) {
+                (_, Some(_)) => "replayed",
+                (true, None) => "incomplete",
+                (false, None) => "entered",
+            };
+            session.admit(Pending { room, asked, success, outcome }, admission, after, ctx);
         });
     }
 
@@ -74,8 +81,8 @@ impl Session {
             (Some(after), _) => self.enter_with(Begin::After(after), join, again, ctx),
             (None, RoomKind::Kitchen) => self.enter_with(Begin::Held, join, again, ctx),
             (None, _) => {
-                let Pending { room, asked, success } = join;
-                self.count(&asked, EventStatus::Success);
+                self.count_join(&join);
+                let Pending { room, asked, success, .. } = join;
                 let mut entry = self.entry(&room, Begin::Now, success, asked.ack);
                 entry.again = again;
                 self.send_entry(entry);
@@ -113,23 +120,26 @@ impl Session {
             };
             Some((at, past))
         };
-        ctx.wait(entering.into_actor(self).map(|entered, session, ctx| match entered {
-            Some((at, past)) => session.send_past(join, at, past, ctx),
-            // The room failed, and says so in a message of its own.
-            None => session.count(&join.asked, EventStatus::Error),
+        ctx.wait(entering.into_actor(self).map(|entered, session, ctx| {
+            let Some((at, past)) = entered else {
+                // The room failed, and says so in a message of its own.
+                session.count(&join.asked, EventStatus::Error);
+                return session.services.metrics.join("failed");
+            };
+            session.send_past(join, at, past, ctx);
         }));
     }
 
     fn send_past(&mut self, join: Pending, entered: EnteredAt, past: Past, ctx: &mut Context<Self>) {
         if !entered.held {
             // Nothing to send, and answered.
-            return self.count(&join.asked, EventStatus::Success);
+            return self.count_join(&join);
         }
         match past {
             Past::Events(after) => {
                 let Some(through) = entered.live_through else {
                     let success = join.success.clone().with("complete", false);
-                    return self.answer_join(&join, success, entered.at);
+                    return self.answer_join(&Pending { outcome: "incomplete", ..join }, success, entered.at);
                 };
                 self.answer_join(&join, join.success.clone(), entered.at);
                 let (log, head) = (self.services.view.log, through.max(self.pid.began_at));
@@ -153,8 +163,13 @@ impl Session {
         }
     }
 
-    fn answer_join(&self, join: &Pending, success: Success, at: Position) {
+    fn count_join(&self, join: &Pending) {
         self.count(&join.asked, EventStatus::Success);
+        self.services.metrics.join(join.outcome);
+    }
+
+    fn answer_join(&self, join: &Pending, success: Success, at: Position) {
+        self.count_join(join);
         if let Some(event) = success.event_packet() {
             self.member.outlet.push_notice(&event);
         }
