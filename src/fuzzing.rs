@@ -17,9 +17,15 @@ use socketioxide_core::Value;
 
 use crate::access::policy::{Operation, Place, Question};
 use crate::access::{Claim, Pids, Policy, Tokens};
+use crate::actors::cluster_bridge::{incoming, intake as node_events};
 use crate::actors::messages::EventPayload;
+use crate::bus::Garbage;
+use crate::bus::adapter::{self, NodeEvent, Request};
+use crate::bus::relay::{self, Control, HEAD, LogFrame, LooseEvent, Seal};
 use crate::config::AuthConfig;
-use crate::domain::{Bearer, Command, Identity, Offset, PublishRequest, RoomName, UserFacts, UserId, names_a_key};
+use crate::domain::{
+    Bearer, Command, EventName, Identity, LogId, Offset, PublishRequest, RoomName, UserFacts, UserId, names_a_key,
+};
 use crate::http::admin::gate::token_in;
 use crate::http::api::{Publishes, read_body};
 use crate::socket::origin::Origins;
@@ -31,6 +37,7 @@ const SERVER_SECRET: &str = "the-fuzzers-server-secret-of-32-bytes-or-more";
 const DISPLAY: &str = r#"device("pass"); staff("cvenuebistro00000000000001", "CHEF")"#;
 const MAX_PAYLOAD: usize = 4_096;
 
+static SEAL: LazyLock<Seal> = LazyLock::new(|| Seal::new(LogId(7), b"the-fuzzers-log"));
 static KEYS: LazyLock<KeyPair> = LazyLock::new(KeyPair::new);
 static NEXT: LazyLock<KeyPair> = LazyLock::new(KeyPair::new);
 static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy::load(None).expect("the built-in policy holds"));
@@ -180,6 +187,79 @@ fn decide(token: &str) {
     }
 }
 
+/// A frame of our own, on the channel that its first byte names: as it is, and with its body sealed as by a peer.
+pub fn frame(bytes: &[u8]) {
+    let Some((kind, body)) = bytes.split_first() else { return };
+    let channel = match kind {
+        b'l' => relay::LOG,
+        b'u' => relay::UNPLACED,
+        b'v' => relay::VOLATILE,
+        _ => relay::CONTROL,
+    };
+    let unsealed = SEAL.open::<Control<'_>>(channel, body);
+    assert!(unsealed.is_err_and(|garbage| garbage != Garbage::TooLarge), "without the key");
+    let sealed = SEAL.stamp(channel, [&[0; HEAD], body].concat()).expect("it is small");
+    match channel {
+        relay::LOG => {
+            if let Ok(taken) = SEAL.open::<LogFrame<'_>>(channel, &sealed).and_then(incoming::batch) {
+                let positions = || taken.events.iter().map(|event| event.position);
+                assert!(taken.before < taken.last && positions().is_sorted_by(|one, next| one < next));
+                assert!(positions().all(|position| taken.before < position && position <= taken.last));
+                taken.events.iter().for_each(|event| relayed(&event.name, &event.payload));
+            }
+        }
+        relay::CONTROL => drop(SEAL.open::<Control<'_>>(channel, &sealed)),
+        _ => {
+            let read = SEAL.open::<LooseEvent<'_>>(channel, &sealed);
+            if let Ok(taken) = read.and_then(|event| incoming::loose(channel, event)) {
+                assert_eq!(taken.identity.is_some(), channel == relay::UNPLACED);
+                relayed(taken.event.name(), taken.event.payload());
+            }
+        }
+    }
+}
+
+/// Clients get these two as they are.
+fn relayed(name: &str, payload: &str) {
+    assert!(EventName::parse(name).is_some(), "{name:?}");
+    assert!(serde_json::from_str::<&RawValue>(payload).is_ok(), "{payload:?}");
+}
+
+/// What a Node server or an emitter publishes, or asks of its peers.
+pub fn from_node(bytes: &[u8]) {
+    if let Ok(Some(event)) = adapter::read_event(bytes, MAX_PAYLOAD) {
+        written_again(&event);
+        node_event(event);
+    }
+    if let Ok(Some(Request::Broadcast { event: Ok(event), .. })) = adapter::read_request(bytes, MAX_PAYLOAD) {
+        node_event(event);
+    }
+}
+
+/// What was read can be written, to the channel that its rooms have, and is read again; but not where it is ours.
+fn written_again(event: &NodeEvent) {
+    let rooms: Vec<&str> = event.rooms.iter().map(String::as_str).collect();
+    let write = |uid: &str| adapter::event(uid, &event.name, event.payload.get(), &rooms, event.volatile);
+    let (channel, bytes) = write("node").expect("it is no deeper than what was read");
+    match rooms[..] {
+        [room] => assert_eq!(channel.strip_prefix(adapter::EVENTS), Some(&*format!("{room}#"))),
+        _ => assert_eq!(channel, adapter::EVENTS),
+    }
+    // Numbers may have come out longer.
+    let again = adapter::read_event(&bytes, MAX_PAYLOAD * 8).expect("it is an event").expect("it is another's");
+    assert_eq!((&again.rooms, &again.name, again.volatile), (&event.rooms, &event.name, event.volatile));
+    let own = write(&adapter::uid(7)).and_then(|(_, bytes)| adapter::read_event(&bytes, MAX_PAYLOAD).ok());
+    assert!(own.is_some_and(|event| event.is_none()), "it is known as ours");
+}
+
+fn node_event(event: NodeEvent) {
+    assert!(event.payload.get().len() <= MAX_PAYLOAD);
+    let Ok(append) = node_events::read(event) else { return };
+    assert!((1..=64).contains(&append.rooms.len()));
+    assert!(append.rooms.iter().enumerate().all(|(index, room)| !append.rooms[..index].contains(room)));
+    relayed(append.event.name(), append.event.payload());
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -206,6 +286,8 @@ mod tests {
         seeds("head").iter().for_each(|seed| head(seed));
         seeds("publish").iter().for_each(|seed| publish_body(seed));
         seeds("block").iter().for_each(|seed| block(seed));
+        seeds("relay").iter().for_each(|seed| frame(seed));
+        seeds("adapter").iter().for_each(|seed| from_node(seed));
         texts("offset").iter().for_each(|seed| offset(seed));
         texts("pid").iter().for_each(|seed| pid(seed));
         texts("token").iter().for_each(|seed| token(seed));
@@ -239,6 +321,12 @@ mod tests {
         #[test]
         fn no_body_near_a_valid_one_breaks_it(bytes in near("publish")) {
             publish_body(&bytes);
+        }
+
+        #[test]
+        fn no_frame_near_a_valid_one_breaks_it(ours in near("relay"), of_node in near("adapter")) {
+            frame(&ours);
+            from_node(&of_node);
         }
 
         #[test]

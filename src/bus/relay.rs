@@ -22,7 +22,7 @@ pub const CONTROL: &str = "expeditor#control";
 
 const VERSION: u8 = 1;
 const TAG: usize = 16;
-const HEAD: usize = 1 + 4 + TAG;
+pub(crate) const HEAD: usize = 1 + 4 + TAG;
 /// Of one frame. A batch that is larger goes out in several.
 pub const MAX_FRAME: usize = 32 * 1024 * 1024;
 
@@ -111,6 +111,11 @@ impl Seal {
     pub fn close<T: Serialize>(&self, channel: &str, frame: &T) -> Option<Vec<u8>> {
         let mut sealed = vec![0; HEAD];
         rmp_serde::encode::write(&mut sealed, frame).ok()?;
+        self.stamp(channel, sealed)
+    }
+
+    /// Seals what follows a head that is still blank, whatever it is.
+    pub(crate) fn stamp(&self, channel: &str, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
         if sealed.len() > MAX_FRAME {
             return None;
         }
@@ -186,9 +191,7 @@ mod tests {
         #[test]
         fn arbitrary_contents_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let seal = seal();
-            let mut sealed = vec![VERSION, 0, 0, 0, 7];
-            sealed.extend(seal.tag(CONTROL, &bytes));
-            sealed.extend(bytes);
+            let sealed = seal.stamp(CONTROL, [vec![0; HEAD], bytes].concat()).unwrap();
             let _: Result<Control<'_>, Garbage> = seal.open(CONTROL, &sealed);
             let _: Result<LogFrame<'_>, Garbage> = seal.open(CONTROL, &sealed);
         }

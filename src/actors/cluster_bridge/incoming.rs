@@ -48,32 +48,20 @@ impl ClusterBridge {
         if frame.instance == self.cluster.instance {
             return Ok(());
         }
-        let LogFrame { before, last, events, .. } = frame;
         // What is behind the head has been had, through the log.
-        if last <= self.services.view.head() {
+        if frame.last <= self.services.view.head() {
             return Ok(());
         }
-        let events = events.into_iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
-        let rising = events.windows(2).all(|pair| pair[0].position < pair[1].position);
-        let within = events.iter().all(|event| before < event.position && event.position <= last);
-        if !(rising && within && before < last) {
-            return Err(Garbage::Malformed);
-        }
-        self.services.sequencer.do_send(Relayed { before, last, events });
+        self.services.sequencer.do_send(batch(frame)?);
         Ok(())
     }
 
     fn take_loose(&mut self, channel: &str, body: &[u8]) -> Result<(), Garbage> {
-        let LooseEvent { instance, identity, rooms, name, payload } = self.cluster.seal.open(channel, body)?;
-        if instance == self.cluster.instance {
+        let event: LooseEvent<'_> = self.cluster.seal.open(channel, body)?;
+        if event.instance == self.cluster.instance {
             return Ok(());
         }
-        if identity.is_some() != (channel == relay::UNPLACED) {
-            return Err(Garbage::Malformed);
-        }
-        let payload: Box<RawValue> = serde_json::from_str(payload).map_err(|_| Garbage::Malformed)?;
-        let (rooms, identity) = (room_names(rooms)?.into(), identity.map(Into::into));
-        self.services.sequencer.do_send(RelayedLoose { identity, rooms, event: Event::new(name, payload) });
+        self.services.sequencer.do_send(loose(channel, event)?);
         Ok(())
     }
 
@@ -119,6 +107,24 @@ impl ClusterBridge {
         self.node_servers = self.node_servers.filter(|servers| *servers > 0);
         self.answer_peer(request, from_node)
     }
+}
+
+pub(crate) fn batch(frame: LogFrame<'_>) -> Result<Relayed, Garbage> {
+    let LogFrame { before, last, events, .. } = frame;
+    let events = events.into_iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
+    let rising = events.windows(2).all(|pair| pair[0].position < pair[1].position);
+    let within = events.iter().all(|event| before < event.position && event.position <= last);
+    if rising && within && before < last { Ok(Relayed { before, last, events }) } else { Err(Garbage::Malformed) }
+}
+
+pub(crate) fn loose(channel: &str, event: LooseEvent<'_>) -> Result<RelayedLoose, Garbage> {
+    let LooseEvent { identity, rooms, name, payload, .. } = event;
+    if identity.is_some() != (channel == relay::UNPLACED) {
+        return Err(Garbage::Malformed);
+    }
+    let payload: Box<RawValue> = serde_json::from_str(payload).map_err(|_| Garbage::Malformed)?;
+    let (rooms, identity) = (room_names(rooms)?.into(), identity.map(Into::into));
+    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload) })
 }
 
 fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {

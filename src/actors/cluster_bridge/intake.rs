@@ -56,7 +56,7 @@ impl ClusterBridge {
 
 /// Rooms of another form are left out; an event that is for no other has none to go to. `except` takes
 /// rooms out; of who is in both a room and an excepted one nothing can be said in a log of rooms.
-fn read(event: NodeEvent) -> Result<Append, Garbage> {
+pub(crate) fn read(event: NodeEvent) -> Result<Append, Garbage> {
     let NodeEvent { rooms, except, name, payload, volatile } = event;
     let mut named: Vec<RoomName> = Vec::new();
     for room in rooms.iter().filter(|room| !except.contains(room)) {

@@ -3,8 +3,8 @@
 //! that what comes from outside never holds up the rooms. It gives no event its place, and is never the truth.
 
 mod actor;
-mod incoming;
-mod intake;
+pub(crate) mod incoming;
+pub(crate) mod intake;
 mod lease;
 mod outgoing;
 mod peers;
