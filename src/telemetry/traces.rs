@@ -68,7 +68,7 @@ impl Traces {
         self.0.is_some()
     }
 
-    /// Turns the spans of [`spans`] into OpenTelemetry's.
+    /// Turns the spans of `spans.rs` into OpenTelemetry's.
     pub(super) fn layer<S>(&self) -> Option<OpenTelemetryLayer<S, SdkTracer>>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
