@@ -122,6 +122,7 @@ pub(crate) fn loose(channel: &str, event: LooseEvent<'_>) -> Result<RelayedLoose
     if identity.is_some() != (channel == relay::UNPLACED) {
         return Err(Garbage::Malformed);
     }
+    EventName::parse(name).ok_or(Garbage::Event)?;
     let payload: Box<RawValue> = serde_json::from_str(payload).map_err(|_| Garbage::Malformed)?;
     let (rooms, identity) = (room_names(rooms)?.into(), identity.map(Into::into));
     Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload) })
