@@ -14,6 +14,7 @@ use expeditor::actors::messages::{AddMember, Begin, Closing, Deliver, FellBehind
 use expeditor::domain::{EventPacket, LogId, RoomName};
 use expeditor::telemetry::Metrics;
 use serde_json::value::RawValue;
+use tracing::Span;
 
 const MEMBERS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 const ORDER: &str = r#"{"venueId":"cvenuebench0000000000001","tabId":"ctab0000000000","items":[]}"#;
@@ -66,6 +67,7 @@ fn join(audience: &Post<Audience>, sessions: &Addr<Sessions>, members: usize, de
             probe: Arc::default(),
             begin: Begin::Now,
             at: 0,
+            entry: 0,
             reply: Reply::default(),
             entered: None,
         });
@@ -77,7 +79,7 @@ async fn deliver(audience: &Post<Audience>, position: u64, delivered: &AtomicUsi
     delivered.store(0, Ordering::Relaxed);
     let began = Instant::now();
     let event = Logged::placed([room()].into(), "kitchen:new-order", ORDER, LogId(1), position);
-    audience.send(Deliver { event: Arc::new(event) }).await.expect("the audience lives");
+    audience.send(Deliver { event: Arc::new(event), span: Span::none() }).await.expect("the audience lives");
     let took = began.elapsed();
     assert_eq!(delivered.load(Ordering::Relaxed), members, "everybody has it");
     took
