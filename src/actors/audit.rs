@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::domain::{AuditOutcome, AuditRecord, Cuid, RoomName, audit::action};
 use crate::store::{AuditEntry, Store};
@@ -21,6 +21,8 @@ const MAX_BATCH: usize = 4_096;
 const STEP: usize = 128;
 /// How long records are gathered: what is alike within it is one row.
 const GATHER: Duration = Duration::from_millis(500);
+/// How often the queue is emptied meanwhile.
+const EMPTY_EVERY: Duration = Duration::from_millis(50);
 /// How soon a batch that was not stored is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -85,17 +87,24 @@ impl Writer {
     async fn gather(&mut self, first: Told) -> (Batch, Option<oneshot::Sender<()>>) {
         let (mut batch, mut next) = (Batch::new(), Some(first));
         let end = Instant::now() + GATHER;
-        while let Some(told) = next {
-            match told {
-                Told::Record(record, at) => batch.entry(*record).or_insert((at, 0)).1 += 1,
-                Told::Flush(done) => return (batch, Some(done)),
+        loop {
+            while let Some(told) = next {
+                match told {
+                    Told::Record(record, at) => batch.entry(*record).or_insert((at, 0)).1 += 1,
+                    Told::Flush(done) => return (batch, Some(done)),
+                }
+                if batch.len() >= MAX_BATCH {
+                    return (batch, None);
+                }
+                next = self.records.try_recv().ok();
             }
-            if batch.len() >= MAX_BATCH {
-                break;
+            if Instant::now() >= end || self.records.is_closed() {
+                return (batch, None);
             }
-            next = timeout_at(end, self.records.recv()).await.ok().flatten();
+            // Asleep, and not waiting for the next record: to be woken for each would cost whoever publishes a system call.
+            sleep(EMPTY_EVERY).await;
+            next = self.records.try_recv().ok();
         }
-        (batch, None)
     }
 
     /// Tries until it is stored: what comes meanwhile waits in the queue, or is dropped there.
