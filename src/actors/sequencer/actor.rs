@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::Span;
 
 use super::answers::Answers;
-use super::backlog::{Slot, store_spans, write_of};
+use super::backlog::{Slot, has_write, store_spans, write_of};
 use super::cluster::Cluster;
 use super::look::Looking;
 use super::outage::Outage;
@@ -211,7 +211,7 @@ impl Sequencer {
             return;
         }
         // What needs no storing, and has nothing before it that does, goes out at once.
-        while let Some(step) = self.queue.pop_front_if(|step| write_of(step).is_none()) {
+        while let Some(step) = self.queue.pop_front_if(|step| !has_write(step)) {
             self.dispatch(step, None);
         }
         if self.queue.is_empty() {
@@ -316,7 +316,7 @@ impl Sequencer {
         for slot in slots {
             match slot {
                 Slot::Waiting(step) => {
-                    let outcome = if write_of(&step).is_some() { written.next() } else { None };
+                    let outcome = if has_write(&step) { written.next() } else { None };
                     self.dispatch(step, outcome.map(|written| (written, generation)));
                 }
                 Slot::Gone(write) => self.note_stored(&write, written.next()),

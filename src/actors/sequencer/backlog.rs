@@ -31,6 +31,17 @@ pub fn write_of(step: &Sequence) -> Option<Write> {
     }
 }
 
+/// Whether [`write_of`] gives something, without making it.
+pub fn has_write(step: &Sequence) -> bool {
+    match step {
+        Sequence::Publish(settlement) => is_stored(&settlement.append),
+        Sequence::Enter(entry) => entry.noted.is_some(),
+        Sequence::Leave(leave) => leave.noted().is_some(),
+        Sequence::Note(_) | Sequence::CatchUp(_) => true,
+        Sequence::Barrier(_) => false,
+    }
+}
+
 fn is_stored(append: &Append) -> bool {
     append.kept || append.name.is_some() || append.change.is_some()
 }
