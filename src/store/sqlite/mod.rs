@@ -60,7 +60,7 @@ impl Sqlite {
         let writer = Arc::new(Writer::open(path, connection::busy_timeout(timeout))?);
         let database = Arc::new(Self { readers, changes, writer, room_ids: Arc::default() });
         tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&database), limits.clone()));
-        tokio::spawn(housekeeping::checkpoint(Arc::downgrade(&database)));
+        tokio::spawn(housekeeping::tidy(Arc::downgrade(&database)));
         Ok(database)
     }
 

@@ -42,6 +42,7 @@ fn events_of(
     limit: usize,
 ) -> QueryResult<Option<Vec<StoredEvent>>> {
     let mut found = Found::default();
+    let indexed = index::indexed(connection)?;
     // By the rooms' numbers: the name, and where it is read on from.
     let mut rooms: HashMap<i64, (&RoomName, i64)> = HashMap::new();
     for (room, after) in starts {
@@ -55,7 +56,7 @@ fn events_of(
         rooms.insert(room_id, (room, to_db(*after)));
         let rows = log_index::table
             .inner_join(log_events::table.on(log_events::id.eq(log_index::event_id)))
-            .filter(log_index::room_id.eq(room_id))
+            .filter(log_index::room_id.eq(room_id).and(log_index::event_id.le(indexed)))
             .filter(log_index::position.gt(to_db(*after)).and(log_index::position.le(to_db(up_to))))
             .order(log_index::position)
             .limit(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -65,7 +66,7 @@ fn events_of(
     }
     // What is not in the index yet comes after all that is.
     if found.len() < limit {
-        add_unindexed(connection, &rooms, to_db(up_to), limit, &mut found)?;
+        add_unindexed(connection, &rooms, indexed, to_db(up_to), limit, &mut found)?;
     }
     Ok(Some(found.into_first(limit)))
 }
@@ -74,11 +75,11 @@ fn events_of(
 fn add_unindexed(
     connection: &mut SqliteConnection,
     rooms: &HashMap<i64, (&RoomName, i64)>,
+    indexed: i64,
     up_to: i64,
     limit: usize,
     found: &mut Found,
 ) -> QueryResult<()> {
-    let indexed = index::indexed(connection)?;
     let rows = log_events::table
         .filter(log_events::id.gt(indexed).and(log_events::position.le(up_to)))
         .filter(log_events::room_id.eq_any(rooms.keys()))

@@ -90,10 +90,11 @@ fn prune_counted(connection: &mut SqliteConnection, max_events: u64, rooms: &mut
     let mut more = false;
     for room_id in rooms.longer_than(max_events + max_events / 10) {
         let (left, gone) = connection.immediate_transaction(|connection| {
-            let own = log_index::room_id.eq(room_id);
+            let indexed = index::indexed(connection)?;
+            let own = log_index::room_id.eq(room_id).and(log_index::event_id.le(indexed));
             let count: i64 = log_index::table.filter(own).count().get_result(connection)?;
             // Those that the index does not have yet count as well, but cannot be let go yet.
-            let not_yet = log_events::id.gt(index::indexed(connection)?).and(log_events::room_id.eq(room_id));
+            let not_yet = log_events::id.gt(indexed).and(log_events::room_id.eq(room_id));
             let total = count + log_events::table.filter(not_yet).count().get_result::<i64>(connection)?;
             let surplus = (total - i64::try_from(max_events).unwrap_or(i64::MAX)).min(count);
             if surplus <= 0 {
