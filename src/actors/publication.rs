@@ -104,6 +104,15 @@ impl Receipt {
         self.received
     }
 
+    /// Whether somebody waits to be told.
+    pub fn is_awaited(&self) -> bool {
+        match &self.to {
+            None => false,
+            Some(Answer::Session { ack, .. }) => ack.is_some(),
+            Some(Answer::Caller(caller)) => !caller.is_closed(),
+        }
+    }
+
     /// Tells the publisher that the event went out.
     pub fn publish(mut self, offset: Arc<str>, durable: bool) {
         let id = self.id.clone();

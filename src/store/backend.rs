@@ -48,6 +48,7 @@ pub trait Backend: Send + Sync {
     fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)>;
     fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed>;
     fn synced(&self) -> watch::Receiver<Synced>;
+    fn hurry_sync(&self);
     fn news(&self) -> Option<watch::Receiver<News>>;
     fn head(&self) -> Answer<Position>;
     fn events(

@@ -193,6 +193,11 @@ impl Store {
         self.inner.backend.synced()
     }
 
+    /// Has what was committed brought to the disk now: somebody waits for it. Otherwise it comes there in a moment.
+    pub fn hurry_sync(&self) {
+        self.inner.backend.hurry_sync();
+    }
+
     /// What other processes are heard to have written: the newest position. `None` where the database tells
     /// nobody, and has to be asked.
     pub fn news(&self) -> Option<watch::Receiver<News>> {

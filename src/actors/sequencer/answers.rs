@@ -36,8 +36,11 @@ impl Answers {
         self.waiting.len()
     }
 
-    /// Answers, at once or when the disk has come so far.
+    /// Answers when the disk has come so far, or at once where nobody waits to be told.
     pub fn put(&mut self, receipt: Receipt, offset: Arc<str>, generation: Generation) {
+        if !receipt.is_awaited() {
+            return receipt.publish(offset, true);
+        }
         self.waiting.push_back(Answer { receipt, offset, generation, since: Instant::now() });
     }
 
@@ -63,6 +66,7 @@ impl Sequencer {
         if self.answers.is_empty() || std::mem::replace(&mut self.answers.watched, true) {
             return;
         }
+        self.store.hurry_sync();
         let mut disk = self.disk.clone();
         let following = async move { disk.changed().await };
         ctx.spawn(following.into_actor(self).map(|_, sequencer, ctx| {

@@ -313,7 +313,9 @@ impl Handler<PublishSettled> for Session {
         match outcome {
             Ok(published) => {
                 self.count(&asked, EventStatus::Success);
-                self.acknowledge(ack, &packet::raw(&PublishedAck { ok: true, published }));
+                if ack.is_some() {
+                    self.acknowledge(ack, &packet::raw(&PublishedAck { ok: true, published }));
+                }
             }
             Err(refusal) => self.settle(asked, Err(refusal)),
         }

@@ -202,6 +202,9 @@ impl Backend for Postgres {
         self.synced.subscribe()
     }
 
+    /// The server syncs each commit.
+    fn hurry_sync(&self) {}
+
     fn news(&self) -> Option<watch::Receiver<News>> {
         Some(self.news.clone())
     }

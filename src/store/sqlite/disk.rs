@@ -1,9 +1,10 @@
-//! The thread that brings what was committed to the disk, a moment later, for many commits at a time.
+//! The thread that brings what was committed to the disk: at once where an acknowledgement waits for it, otherwise
+//! a moment later; for many commits at a time in either case.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,21 +17,33 @@ use crate::store::log::{Generation, Synced, now_ms};
 #[derive(Clone)]
 pub struct Disk {
     wal: Arc<Wal>,
-    requests: Sender<()>,
+    requests: Sender<Request>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Request {
+    Now,
+    Later,
 }
 
 /// The write-ahead log's file.
 struct Wal {
     file: File,
     committed: AtomicU64,
+    /// Somebody waits for a sync, and the thread has been told.
+    wanted: AtomicBool,
+    /// Something was committed since the last sync, and the thread has been told.
+    due: AtomicBool,
     synced: watch::Sender<Synced>,
     /// ms since 1970 at which the sync under way began; 0 without one.
     syncing_since: AtomicI64,
 }
 
 impl Disk {
-    /// What was committed is brought to the disk this far apart, so that many commits share it.
+    /// Syncs that somebody waits for are this far apart, so that many commits share one.
     const PACE: Duration = Duration::from_millis(2);
+    /// How long what nobody waits for may stay in the system's memory.
+    const LATER: Duration = Duration::from_millis(100);
     /// A sync that takes longer is a sign of a disk that may make a commit wait as well.
     const LATE_MS: i64 = 20;
 
@@ -43,8 +56,14 @@ impl Disk {
         if let Some(folder) = database.parent() {
             File::open(folder)?.sync_all()?;
         }
-        let (committed, syncing_since) = (AtomicU64::new(0), AtomicI64::new(0));
-        let wal = Arc::new(Wal { file, committed, synced: watch::Sender::default(), syncing_since });
+        let wal = Arc::new(Wal {
+            file,
+            committed: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            due: AtomicBool::new(false),
+            synced: watch::Sender::default(),
+            syncing_since: AtomicI64::new(0),
+        });
         let (requests, waiting) = channel();
         let followed = wal.clone();
         // It ends with the last of the senders.
@@ -55,9 +74,22 @@ impl Disk {
     /// Counts a commit; it will be on the disk soon.
     pub fn committed(&self) -> Generation {
         let generation = self.wal.committed.fetch_add(1, Ordering::AcqRel) + 1;
-        // The thread lives as long as this does.
-        self.requests.send(()).ok();
+        if !self.wal.due.swap(true, Ordering::AcqRel) {
+            self.request(Request::Later);
+        }
         generation
+    }
+
+    /// Somebody waits for what was committed.
+    pub fn hurry(&self) {
+        if !self.wal.wanted.swap(true, Ordering::AcqRel) {
+            self.request(Request::Now);
+        }
+    }
+
+    fn request(&self, request: Request) {
+        // The thread lives as long as this does.
+        self.requests.send(request).ok();
     }
 
     /// Counts a commit and brings it to the disk before it returns.
@@ -77,11 +109,18 @@ impl Disk {
     }
 }
 
-fn follow(requests: &Receiver<()>, wal: &Wal) {
+fn follow(requests: &Receiver<Request>, wal: &Wal) {
     let mut last = Instant::now();
-    while requests.recv().is_ok() {
+    while let Ok(request) = requests.recv() {
+        if request == Request::Later {
+            // Until then, or until somebody waits.
+            requests.recv_timeout(Disk::LATER).ok();
+        }
         pause(Disk::PACE.saturating_sub(last.elapsed()));
         while requests.try_recv().is_ok() {}
+        // Before it is read how far to go, so that what is committed from here on is told anew.
+        wal.due.store(false, Ordering::Release);
+        wal.wanted.store(false, Ordering::Release);
         last = Instant::now();
         let generation = wal.committed.load(Ordering::Acquire);
         if wal.synced.borrow().through < generation {

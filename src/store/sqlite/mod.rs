@@ -187,6 +187,10 @@ impl Backend for Sqlite {
         self.writer.disk().synced()
     }
 
+    fn hurry_sync(&self) {
+        self.writer.disk().hurry();
+    }
+
     fn news(&self) -> Option<watch::Receiver<News>> {
         None
     }
