@@ -8,6 +8,7 @@ mod audit;
 mod backend;
 mod loader;
 pub mod log;
+mod log_rows;
 pub mod migrations;
 mod postgres;
 mod rows;

@@ -10,6 +10,8 @@ mod changes;
 mod connection;
 mod housekeeping;
 mod items;
+#[path = "../leases.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same code, with either database's statements")]
 mod leases;
 mod listen;
 #[path = "../lookups.rs"]
@@ -39,6 +41,14 @@ use crate::config::{LogConfig, PostgresConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use append::Appender;
 use connection::{Connection, Pool, Rules};
+
+/// Name, holder, ms.
+const TAKE_LEASE: &str = "INSERT INTO realtime.leases (name, holder, expires_at)
+    VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond')
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+    WHERE leases.holder = excluded.holder OR leases.expires_at <= clock_timestamp()";
+/// Name, holder.
+const RELEASE_LEASE: &str = "DELETE FROM realtime.leases WHERE name = $1 AND holder = $2";
 
 pub struct Postgres {
     pool: Pool,
@@ -130,11 +140,11 @@ impl Backend for Postgres {
     }
 
     fn session_rooms(&self, sessions: Vec<PidKey>) -> Found<PidKey, Vec<SessionRoom>> {
-        self.read(|connection| read::session_rooms(connection, sessions).boxed())
+        self.read(|connection| lookups::session_rooms(connection, sessions).boxed())
     }
 
     fn pruned_through(&self, rooms: Vec<RoomName>) -> Found<RoomName, Position> {
-        self.read(|connection| read::pruned_through(connection, rooms).boxed())
+        self.read(|connection| lookups::pruned_through(connection, rooms).boxed())
     }
 
     fn item(&self, id: Cuid) -> Answer<Option<StoredItem>> {

@@ -9,6 +9,7 @@ mod demo;
 mod disk;
 mod housekeeping;
 mod index;
+#[path = "../leases.rs"]
 mod leases;
 #[path = "../lookups.rs"]
 mod lookups;
@@ -39,6 +40,14 @@ use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, Ta
 use connection::{Connection, Pool};
 use rooms::RoomIds;
 use writer::Writer;
+
+/// Name, holder, ms.
+const TAKE_LEASE: &str = "INSERT INTO leases (name, holder, expires_at)
+    VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS integer) + ?)
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+    WHERE leases.holder = excluded.holder OR leases.expires_at <= CAST(unixepoch('subsec') * 1000 AS integer)";
+/// Name, holder.
+const RELEASE_LEASE: &str = "DELETE FROM leases WHERE name = ? AND holder = ?";
 
 pub struct Sqlite {
     readers: Pool,
@@ -109,11 +118,11 @@ impl Backend for Sqlite {
     }
 
     fn session_rooms(&self, sessions: Vec<PidKey>) -> Found<PidKey, Vec<SessionRoom>> {
-        self.read_log(move |connection| read::session_rooms(connection, &sessions))
+        on(&self.readers, |connection| lookups::session_rooms(connection, sessions).boxed())
     }
 
     fn pruned_through(&self, rooms: Vec<RoomName>) -> Found<RoomName, Position> {
-        self.read_log(move |connection| read::pruned_through(connection, &rooms))
+        on(&self.readers, |connection| lookups::pruned_through(connection, rooms).boxed())
     }
 
     fn item(&self, id: Cuid) -> Answer<Option<StoredItem>> {

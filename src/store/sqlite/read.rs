@@ -7,9 +7,10 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::index;
-use crate::domain::{LogId, PidKey, Position, RoomName};
-use crate::schema::{log_events, log_head, log_index, log_rooms, session_rooms};
-use crate::store::log::{LogInfo, SessionRoom, StoredEvent, from_db, to_db};
+use crate::domain::{Position, RoomName};
+use crate::schema::{log_events, log_head, log_index, log_rooms};
+use crate::store::log::{LogInfo, StoredEvent, from_db, to_db};
+use crate::store::log_rows::{self, Row};
 
 /// What the log is, and its newest events, as of one moment.
 pub fn resume(connection: &mut SqliteConnection, limit: usize) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {
@@ -17,10 +18,7 @@ pub fn resume(connection: &mut SqliteConnection, limit: usize) -> QueryResult<(L
 }
 
 pub fn info(connection: &mut SqliteConnection) -> QueryResult<LogInfo> {
-    let (log, head, pid_secret): (i64, i64, Vec<u8>) =
-        log_head::table.select((log_head::log, log_head::head, log_head::pid_secret)).first(connection)?;
-    let pid_secret = pid_secret.try_into().map_err(|_| diesel::result::Error::NotFound)?;
-    Ok(LogInfo { log: LogId(u32::try_from(log).unwrap_or_default()), head: from_db(head), pid_secret })
+    log_rows::info(log_head::table.select((log_head::log, log_head::head, log_head::pid_secret)).first(connection)?)
 }
 
 /// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in order.
@@ -130,13 +128,7 @@ fn newest(connection: &mut SqliteConnection, limit: usize) -> QueryResult<Vec<St
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)?;
-    let cut = rows.len() == limit;
-    let mut events = by_position(rows);
-    if cut {
-        // Some of the oldest one's rooms may not have been read.
-        events.pop_first();
-    }
-    Ok(events.into_values().collect())
+    Ok(log_rows::newest(rows, limit))
 }
 
 /// Events of all rooms between two positions, the second one with them, in order, and up to where they are
@@ -159,62 +151,5 @@ pub fn events_between(
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load(connection)?;
-    let cut = rows.len() == limit;
-    let mut events = by_position(rows);
-    // Some of the newest one's rooms may not have been read.
-    let through = if cut { events.pop_last().map_or(up_to, |(position, _)| position - 1) } else { up_to };
-    Ok((events.into_values().collect(), through))
-}
-
-/// Position, room, event, payload, held as.
-type Row = (i64, String, String, String, Option<String>);
-
-fn by_position(rows: Vec<Row>) -> BTreeMap<Position, StoredEvent> {
-    let mut events = BTreeMap::new();
-    for (position, room, name, payload, held_as) in rows {
-        let position = from_db(position);
-        let fresh = || StoredEvent { position, rooms: Vec::new(), name, payload, held_as };
-        let event = events.entry(position).or_insert_with(fresh);
-        event.rooms.extend(RoomName::parse(&room));
-    }
-    events
-}
-
-/// The rooms of sessions, by their keys.
-pub fn session_rooms(
-    connection: &mut SqliteConnection,
-    sessions: &[PidKey],
-) -> QueryResult<HashMap<PidKey, Vec<SessionRoom>>> {
-    let by_text: HashMap<String, PidKey> = sessions.iter().map(|key| (key.to_string(), *key)).collect();
-    let rows: Vec<(String, String, i64, i64, i64)> = session_rooms::table
-        .filter(session_rooms::session.eq_any(by_text.keys()))
-        .select((
-            session_rooms::session,
-            session_rooms::room,
-            session_rooms::entered_at,
-            session_rooms::since,
-            session_rooms::seen_at,
-        ))
-        .load(connection)?;
-    let mut found: HashMap<PidKey, Vec<SessionRoom>> = HashMap::new();
-    for (session, room, entered_at, since, seen_at_ms) in rows {
-        if let (Some(key), Some(room)) = (by_text.get(&session), RoomName::parse(&room)) {
-            let room = SessionRoom { room, entered_at: from_db(entered_at), since: from_db(since), seen_at_ms };
-            found.entry(*key).or_default().push(room);
-        }
-    }
-    Ok(found)
-}
-
-/// Up to where the rooms' events may be gone; a room that has none is not in the answer.
-pub fn pruned_through(
-    connection: &mut SqliteConnection,
-    rooms: &[RoomName],
-) -> QueryResult<HashMap<RoomName, Position>> {
-    let names = rooms.iter().map(RoomName::as_str);
-    let rows: Vec<(String, i64)> = log_rooms::table
-        .filter(log_rooms::name.eq_any(names))
-        .select((log_rooms::name, log_rooms::pruned_through))
-        .load(connection)?;
-    Ok(rows.into_iter().filter_map(|(name, through)| Some((RoomName::parse(&name)?, from_db(through)))).collect())
+    Ok(log_rows::whole_page(rows, up_to, limit))
 }
