@@ -21,10 +21,11 @@ use crate::actors::supervision;
 use crate::config::{Config, DatabaseConfig};
 use crate::http::{HttpState, demo::Demo};
 use crate::shutdown;
+use crate::store::log::PageLimit;
 use crate::store::{Store, migrations};
 
-/// Events that are in memory from the start, for clients that come back after a restart.
-const NEWEST: usize = 10_000;
+/// What is in memory from the start, for clients that come back after a restart: half of what may be.
+const NEWEST: PageLimit = PageLimit { events: 10_000, bytes: 32 * 1024 * 1024 };
 /// How long a room stays that nobody is in.
 const ROOM_IDLE: Duration = Duration::from_mins(1);
 /// Handshakes that may wait to be accepted; the system may allow fewer (`net.core.somaxconn`).

@@ -82,6 +82,9 @@ pub struct SocketConfig {
 pub struct LogConfig {
     pub max_events: u64,
     pub max_age: Duration,
+    /// How long a room is still known after its last event is gone: longer than a session can be had back that
+    /// has not had that event.
+    pub room_grace: Duration,
     pub audit: AuditConfig,
 }
 
@@ -202,16 +205,23 @@ impl AdminConfig {
 impl LogConfig {
     fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
         let hours = env.whole("LOG_MAX_AGE_HOURS", 1..=8_760, 24, "hours from 1 to 8760")?;
+        let max_age = Duration::from_hours(hours);
         Ok(Self {
             max_events: env.whole("LOG_MAX_EVENTS", 1..=10_000_000, 10_000, "a number of events from 1 to 10000000")?,
-            max_age: Duration::from_hours(hours),
+            max_age,
+            // The hour is for a transport that stood still before it was closed.
+            room_grace: Self::seen_within(max_age) + Duration::from_hours(1),
             audit: AuditConfig::read(env)?,
         })
     }
 
     /// How often a live session is noted as such.
     pub fn seen_every(&self) -> Duration {
-        self.max_age / 24
+        Self::seen_within(self.max_age)
+    }
+
+    fn seen_within(max_age: Duration) -> Duration {
+        max_age / 24
     }
 
     /// How long after it was last noted a session may be had back.

@@ -15,11 +15,13 @@ use diesel_async::RunQueryDsl;
 
 use super::connection::Connection;
 use crate::domain::{
-    Cuid, PidKey, Position, RevocationId, RoomName, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts, UserId,
+    Cuid, PidKey, RevocationId, RoomName, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts, UserId,
 };
-use crate::schema::{log_rooms, revocations, session_rooms, tab_items, tables, tabs, users, venue_staff, venues};
+use crate::schema::{
+    log_head, log_rooms, revocations, session_rooms, tab_items, tables, tabs, users, venue_staff, venues,
+};
 use crate::store::StoreError;
-use crate::store::log::{SessionRoom, from_db};
+use crate::store::log::{Gone, SessionRoom, from_db};
 use crate::store::rows::{ItemRow, OrderRow, SheetTab, StoredItem, TabRow, TabSheet, group_by_tab};
 
 /// A column's label, where it is an enumeration.
@@ -234,15 +236,18 @@ pub async fn session_rooms(
     Ok(found)
 }
 
-/// Up to where the rooms' events may be gone; a room that has none is not in the answer.
-pub async fn pruned_through(
-    connection: &mut Connection,
-    rooms: Vec<RoomName>,
-) -> Result<HashMap<RoomName, Position>, StoreError> {
+/// What of the rooms' events may be gone.
+pub async fn gone(connection: &mut Connection, rooms: Vec<RoomName>) -> Result<HashMap<RoomName, Gone>, StoreError> {
+    let forgotten: i64 = log_head::table.select(log_head::forgotten_through).first(connection).await?;
     let rows: Vec<(String, i64)> = log_rooms::table
         .filter(log_rooms::name.eq_any(rooms.iter().map(RoomName::as_str)))
         .select((log_rooms::name, log_rooms::pruned_through))
         .load(connection)
         .await?;
-    Ok(rows.into_iter().filter_map(|(name, through)| Some((RoomName::parse(&name)?, from_db(through)))).collect())
+    let pruned: HashMap<String, i64> = rows.into_iter().collect();
+    let gone = |room: &RoomName| Gone {
+        of_room: pruned.get(room.as_str()).copied().map(from_db).unwrap_or_default(),
+        of_forgotten: from_db(forgotten),
+    };
+    Ok(rooms.into_iter().map(|room| (room.clone(), gone(&room))).collect())
 }

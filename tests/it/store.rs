@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use expeditor::domain::{Cuid, Event, KitchenStatus, RevocationId, RoomName, StaffRole, TabStatus, UserId};
 use expeditor::store::Store;
-use expeditor::store::log::{Append, Committed, ItemChange, Write, Written};
+use expeditor::store::log::{Append, Committed, ItemChange, PageLimit, Write, Written};
 use serde_json::json;
 
 use crate::support::database::{Database, contract};
@@ -133,11 +133,11 @@ fn a_lease_has_one_holder(database: &Database) {
 
 fn what_a_newer_log_knows_is_there_after_a_restart(database: &Database) {
     let first = database.store(&[]);
-    let (before, _) = first.block_on(first.resume_log(10)).unwrap();
+    let (before, _) = first.block_on(first.resume_log(PageLimit::of(10))).unwrap();
     commit(&first, (0..3).map(|n| Write::Append(append(&[room(1), room(2)], n))).collect());
     drop(first);
     let second = database.store(&[]);
-    let (after, newest) = second.block_on(second.resume_log(10)).unwrap();
+    let (after, newest) = second.block_on(second.resume_log(PageLimit::of(10))).unwrap();
     assert_eq!((after.log, after.pid_secret), (before.log, before.pid_secret));
     assert!(after.pid_secret.iter().any(|byte| *byte != 0));
     assert_eq!((after.head, newest.len(), newest[0].rooms.len()), (3, 3, 2));

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use expeditor::domain::{Event, PidKey, Position, RoomName, UserId};
 use expeditor::store::Store;
-use expeditor::store::log::{Append, Committed, PublishName, SessionRoom, Write, Written};
+use expeditor::store::log::{Append, Committed, Page, PageLimit, PublishName, SessionRoom, Write, Written};
 use serde_json::json;
 
 use crate::support::database::{Database, contract};
@@ -14,10 +15,14 @@ use crate::support::people::GUEST;
 
 contract! {
     a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere,
+    a_page_has_a_bound_in_bytes_and_holds_whole_events,
     a_name_is_taken_once,
     sessions_have_their_rooms,
     stores_on_one_database_share_one_order,
     what_is_too_old_or_too_much_is_let_go,
+    a_log_that_has_lost_all_its_events_goes_on,
+    a_room_that_nobody_may_come_back_to_is_forgotten,
+    no_event_is_lost_as_its_room_is_forgotten,
 }
 
 fn room(n: usize) -> RoomName {
@@ -60,7 +65,7 @@ fn read(
     up_to: Position,
     limit: usize,
 ) -> Option<Vec<(Position, String)>> {
-    let events = store.block_on(store.read_events(starts.to_vec(), up_to, limit)).unwrap()?;
+    let events = store.block_on(store.read_events(starts.to_vec(), up_to, PageLimit::of(limit))).unwrap()?.events;
     Some(events.into_iter().map(|event| (event.position, event.payload)).collect())
 }
 
@@ -90,17 +95,18 @@ fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Dat
     assert_eq!(commit(&store, more).before, 3);
     assert_eq!(store.block_on(store.log_head()).unwrap(), 299);
     // An event in two of the rooms is one event, and a limit cuts at the right one.
-    let page = store.block_on(store.read_events(vec![(a.clone(), 0), (b.clone(), 1)], 3, 10)).unwrap().unwrap();
-    let rooms: Vec<_> = page.iter().map(|event| (event.position, event.rooms.len())).collect();
+    let page =
+        store.block_on(store.read_events(vec![(a.clone(), 0), (b.clone(), 1)], 3, PageLimit::of(10))).unwrap().unwrap();
+    let rooms: Vec<_> = page.events.iter().map(|event| (event.position, event.rooms.len())).collect();
     assert_eq!(rooms, [(1, 1), (2, 2), (3, 1)]);
-    assert_eq!(page[1].payload, r#"{"n":2}"#);
+    assert_eq!(page.events[1].payload, r#"{"n":2}"#);
     assert_eq!(positions(read(&store, &[(a.clone(), 0), (b.clone(), 0)], 299, 2)), [1, 2]);
     assert_eq!(positions(read(&store, &[(a, 290), (c.clone(), 0)], 299, 100)), [292, 295, 298]);
     assert_eq!(positions(read(&store, &[(b, 294)], 297, 100)), [296]);
     // What another process would read: all rooms, page by page.
     let (mut after, mut found) = (0, Vec::new());
     while after < 299 {
-        let (events, through) = store.block_on(store.read_between(after, 299)).unwrap();
+        let Page { events, through } = store.block_on(store.read_between(after, 299)).unwrap();
         found.extend(events.into_iter().map(|event| event.position));
         after = through;
     }
@@ -111,9 +117,64 @@ fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Dat
     let at = self::placed(write(&store, Write::Append(Append { event, ..append(std::slice::from_ref(&c), 0) })));
     assert_eq!(read(&store, &[(c, at - 1)], at, 1), Some(vec![(at, odd.to_owned())]));
     // The newest come first to a service that starts.
-    let (info, newest) = store.block_on(store.resume_log(5)).unwrap();
+    let (info, newest) = store.block_on(store.resume_log(PageLimit::of(5))).unwrap();
     assert_eq!((info.head, newest.last().map(|event| event.position)), (300, Some(300)));
     assert!(newest.windows(2).all(|pair| pair[0].position < pair[1].position) && newest.len() >= 4);
+}
+
+/// Reads page by page; each page's positions, and how many rooms each event was read in.
+fn pages(mut read: impl FnMut(Position) -> Page, up_to: Position) -> Vec<Vec<(Position, usize)>> {
+    let (mut after, mut pages) = (0, Vec::new());
+    while after < up_to {
+        let Page { events, through } = read(after);
+        let whole = through == up_to || events.last().is_some_and(|event| event.position == through);
+        assert!(after < through && whole, "nothing is passed over, and there is an end");
+        pages.push(events.iter().map(|event| (event.position, event.rooms.len())).collect());
+        after = through;
+    }
+    pages
+}
+
+fn a_page_has_a_bound_in_bytes_and_holds_whole_events(database: &Database) {
+    const LARGE: usize = 200_000;
+    let store = database.store(&[]);
+    let (a, b, other) = (room(1), room(2), room(3));
+    let large = |rooms: &[RoomName]| {
+        let event = Event::of("e", &json!("x".repeat(LARGE - 2)));
+        Write::Append(Append { event, ..append(rooms, 0) })
+    };
+    // Twelve large ones, every third of them in both rooms; of another room nothing is read.
+    let both = [a.clone(), b.clone()];
+    let writes = (0..12).flat_map(|n| {
+        let rooms = if n % 3 == 0 { &both[..] } else { &both[n % 2..=n % 2] };
+        [large(rooms), Write::Append(append(std::slice::from_ref(&other), n))]
+    });
+    commit(&store, writes.collect());
+    let expected: Vec<_> = (0..12).map(|n| (2 * n + 1, if n % 3 == 0 { 2 } else { 1 })).collect();
+    let starts = |after| vec![(b.clone(), after), (a.clone(), after)];
+    let of_rooms =
+        |limit| pages(|after| store.block_on(store.read_events(starts(after), 24, limit)).unwrap().unwrap(), 24);
+    for indexed in [false, true] {
+        if indexed && let Database::Sqlite(_) = database {
+            eventually("they are in the index", || {
+                (database.number("SELECT count(*) FROM log_index") == 28).then_some(())
+            });
+        }
+        // Six of their places are past a megabyte; a place in either room counts.
+        let usual = of_rooms(PageLimit::of(100));
+        assert_eq!(usual.iter().map(Vec::len).collect::<Vec<_>>(), [4, 5, 3], "{usual:?}");
+        assert_eq!(usual.concat(), expected);
+        // However large an event is, a page has one.
+        let small = of_rooms(PageLimit { events: 100, bytes: 1 });
+        assert!(small.iter().all(|page| page.len() <= 1) && small.concat() == expected, "{small:?}");
+        assert_eq!(of_rooms(PageLimit { events: 5, bytes: usize::MAX >> 1 }).iter().map(Vec::len).max(), Some(5));
+    }
+    // All rooms' events, as another process reads them, and as a service does that starts.
+    let of_all = pages(|after| store.block_on(store.read_between(after, 24)).unwrap(), 24);
+    assert_eq!(of_all.iter().map(Vec::len).collect::<Vec<_>>(), [7, 10, 7], "{of_all:?}");
+    assert_eq!(of_all.concat().len(), 24);
+    let (_, newest) = store.block_on(store.resume_log(PageLimit { events: 100, bytes: 3 * LARGE })).unwrap();
+    assert_eq!(newest.iter().map(|event| event.position).collect::<Vec<_>>(), (19..=24).collect::<Vec<_>>());
 }
 
 fn a_name_is_taken_once(database: &Database) {
@@ -257,4 +318,96 @@ fn what_is_too_old_or_too_much_is_let_go(database: &Database) {
     assert_eq!(write(&store, publish()), Written::Repeated { position: 181, kept: true });
     database.execute("UPDATE @log_publishes SET stored_at = stored_at - 2 * 3600 * 1000");
     eventually("it is forgotten", || matches!(write(&store, publish()), Written::Placed(_)).then_some(()));
+}
+
+const TOO_OLD: &str = "UPDATE @log_events SET stored_at = stored_at - 25 * 3600 * 1000";
+
+fn rows_of(database: &Database, room: &RoomName) -> i64 {
+    database.number(&format!("SELECT count(*) FROM @log_rooms WHERE name = '{room}'"))
+}
+
+fn a_log_that_has_lost_all_its_events_goes_on(database: &Database) {
+    let store = database.store(&[]);
+    let quiet = room(1);
+    let publish = |count: usize| (0..count).map(|n| Write::Append(append(&[room(1)], n))).collect();
+    commit(&store, publish(5));
+    database.execute(TOO_OLD);
+    eventually("they are gone", || (store.block_on(store.pruned_through(&quiet)).unwrap() == 5).then_some(()));
+    assert_eq!(commit(&store, publish(3)).before, 5);
+    assert_eq!(positions(read(&store, &[(quiet, 5)], 8, 10)), [6, 7, 8]);
+    let Page { events, through } = store.block_on(store.read_between(5, 8)).unwrap();
+    assert_eq!((events.len(), through), (3, 8));
+}
+
+fn a_room_that_nobody_may_come_back_to_is_forgotten(database: &Database) {
+    let (one, other) = (database.forgetful_store(), database.store(&[]));
+    let (visited, left, fresh) = (room(1), room(2), room(3));
+    let event = |room: &RoomName, n| Write::Append(append(std::slice::from_ref(room), n));
+    // Either knows the rooms by their numbers from here on.
+    for store in [&one, &other] {
+        commit(store, vec![event(&visited, 1), event(&left, 2)]);
+    }
+    commit(&one, vec![Write::Enter { session: key(0, 1), room: visited.clone(), since: None }]);
+    assert_eq!(one.block_on(one.gone_through(&fresh)).unwrap(), 0);
+    database.execute(TOO_OLD);
+    eventually("one room is forgotten", || (rows_of(database, &left) == 0).then_some(()));
+    // A session that comes back to the other one is told that it has missed something.
+    assert_eq!(rows_of(database, &visited), 1);
+    assert_eq!(one.block_on(one.pruned_through(&visited)).unwrap(), 3);
+    assert_eq!(read(&one, &[(visited.clone(), 2)], 4, 10), None);
+    // Of the one that is forgotten, and of any other, nobody is told that there is nothing since a position so old.
+    for room in [&left, &fresh] {
+        assert!((4..10).contains(&one.block_on(one.gone_through(room)).unwrap()));
+    }
+    // A session that has been in a room all the time loses nothing by that.
+    assert_eq!(one.block_on(one.pruned_through(&fresh)).unwrap(), 0);
+    // Its number may be another room's by now, and it gets a new one, also of an instance that knew it by the old one.
+    commit(&one, vec![event(&fresh, 5)]);
+    commit(&other, vec![event(&left, 6)]);
+    for store in [&one, &other] {
+        assert_eq!(read(store, &[(fresh.clone(), 4)], 6, 10), Some(vec![(5, r#"{"n":5}"#.to_owned())]));
+        assert_eq!(read(store, &[(left.clone(), 4)], 6, 10), Some(vec![(6, r#"{"n":6}"#.to_owned())]));
+    }
+}
+
+/// Instances come back to rooms that are forgotten at the same time.
+fn no_event_is_lost_as_its_room_is_forgotten(database: &Database) {
+    const ROOMS: usize = 2_000;
+    let (one, other) = (database.forgetful_store(), database.forgetful_store());
+    let (began, done) = (Instant::now(), AtomicBool::new(false));
+    // Each room has its turn of 4 ms, and is quiet for 8 seconds.
+    let goes_on = || !done.load(Ordering::Acquire) && began.elapsed() < Duration::from_secs(90);
+    let turn = || began.elapsed().as_millis() as usize / 4 % ROOMS;
+    std::thread::scope(|scope| {
+        for store in [&one, &other] {
+            scope.spawn(move || {
+                while goes_on() {
+                    let n = turn();
+                    let written = write(store, Write::Append(append(&[room(n)], n)));
+                    assert!(matches!(written, Written::Placed(_)), "{written:?}");
+                }
+            });
+        }
+        let (mut steps, mut seen) = (0, 0);
+        while steps < 3 && began.elapsed() < Duration::from_mins(1) {
+            database.execute(TOO_OLD);
+            let now = database.number("SELECT forgotten_through FROM @log_head");
+            steps += usize::from(now > std::mem::replace(&mut seen, now));
+        }
+        // Nothing is pruned now, and each room has its turn once more.
+        let round = began.elapsed() + Duration::from_millis(4 * ROOMS as u64);
+        eventually("a round", || (began.elapsed() > round).then_some(()));
+        done.store(true, Ordering::Release);
+        assert_eq!(steps, 3, "rooms are forgotten");
+    });
+    let lost = "SELECT count(*) FROM @log_events WHERE room_id NOT IN (SELECT id FROM @log_rooms)";
+    assert_eq!(database.number(lost), 0, "an event stands under a number that no room has");
+    let head = one.block_on(one.log_head()).unwrap();
+    let read_of = |n| read(&one, &[(room(n), one.block_on(one.gone_through(&room(n))).unwrap())], head, 1_000).unwrap();
+    let found: Vec<_> = (0..ROOMS).map(|n| (n, read_of(n))).filter(|(_, events)| !events.is_empty()).collect();
+    assert!(!found.is_empty());
+    for (n, events) in found {
+        let own = format!(r#"{{"n":{n}}}"#);
+        assert!(events.iter().all(|(_, payload)| *payload == own), "another room's: {n} {events:?}");
+    }
 }

@@ -15,13 +15,13 @@ use super::backlog::{Slot, has_write, store_spans, write_of};
 use super::cluster::Cluster;
 use super::look::Looking;
 use super::outage::Outage;
-use super::tail::{Tail, page};
+use super::tail::Tail;
 use crate::actors::Audience;
 use crate::actors::insight::{Census, Post};
 use crate::actors::logged::{LogPage, Logged};
 use crate::actors::messages::{AudienceStarted, ReadLog, Sequence, Settle};
 use crate::domain::{LogId, Offset, Position};
-use crate::store::log::{Committed, LogInfo, StoredEvent, Synced, Write};
+use crate::store::log::{Committed, LogInfo, Page, PageLimit, StoredEvent, Synced, Write};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Metrics, spans};
 
@@ -342,7 +342,7 @@ pub(super) async fn read_foreign(store: &Store, head: Position, before: Position
     let (mut after, mut found) = (head, Vec::new());
     while after < before {
         match store.read_between(after, before).await {
-            Ok((events, through)) => {
+            Ok(Page { events, through }) => {
                 found.extend(events);
                 after = through;
             }
@@ -406,9 +406,11 @@ impl Handler<ReadLog> for Sequencer {
         }
         let (store, log) = (self.store.clone(), self.view.log);
         Box::pin(async move {
-            let events = store.read_events(starts, up_to, limit).await?;
-            let events = events.map(|events| events.into_iter().map(|event| Arc::new(logged(event, log))).collect());
-            Ok(events.map(|events| page(events, up_to, limit)))
+            let page = store.read_events(starts, up_to, PageLimit::of(limit)).await?;
+            Ok(page.map(|Page { events, through }| {
+                let events = events.into_iter().map(|event| Arc::new(logged(event, log))).collect();
+                LogPage { events, through, complete: through == up_to }
+            }))
         })
     }
 }

@@ -8,6 +8,7 @@ mod batch;
 #[expect(clippy::duplicate_mod, reason = "the same queries, checked by diesel for either database")]
 mod changes;
 mod connection;
+mod forgetting;
 mod housekeeping;
 mod items;
 #[path = "../leases.rs"]
@@ -18,6 +19,7 @@ mod listen;
 #[expect(clippy::duplicate_mod, reason = "the same queries, checked by diesel for either database")]
 mod lookups;
 pub mod migrations;
+mod numbers;
 mod read;
 mod retention;
 mod statements;
@@ -35,7 +37,7 @@ use tokio::sync::watch;
 use super::StoreError;
 use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::backend::{Answer, Backend, Found};
-use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
+use super::log::{Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::config::{LogConfig, PostgresConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
@@ -143,8 +145,8 @@ impl Backend for Postgres {
         self.read(|connection| lookups::session_rooms(connection, sessions).boxed())
     }
 
-    fn pruned_through(&self, rooms: Vec<RoomName>) -> Found<RoomName, Position> {
-        self.read(|connection| lookups::pruned_through(connection, rooms).boxed())
+    fn gone(&self, rooms: Vec<RoomName>) -> Found<RoomName, Gone> {
+        self.read(|connection| lookups::gone(connection, rooms).boxed())
     }
 
     fn item(&self, id: Cuid) -> Answer<Option<StoredItem>> {
@@ -192,7 +194,7 @@ impl Backend for Postgres {
         self.write(|connection| leases::release(connection, name, holder).boxed())
     }
 
-    fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)> {
+    fn resume(&self, newest: PageLimit) -> Answer<(LogInfo, Vec<StoredEvent>)> {
         self.read(move |connection| read::resume(connection, newest).boxed())
     }
 
@@ -223,16 +225,19 @@ impl Backend for Postgres {
         self.read(|connection| read::head(connection).boxed())
     }
 
-    fn events(
-        &self,
-        starts: Vec<(RoomName, Position)>,
-        up_to: Position,
-        limit: usize,
-    ) -> Answer<Option<Vec<StoredEvent>>> {
+    fn events(&self, starts: Vec<(RoomName, Position)>, up_to: Position, limit: PageLimit) -> Answer<Option<Page>> {
         self.read(move |connection| read::events(connection, starts, up_to, limit).boxed())
     }
 
-    fn events_between(&self, after: Position, up_to: Position, limit: usize) -> Answer<(Vec<StoredEvent>, Position)> {
+    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Page> {
         self.read(move |connection| read::events_between(connection, after, up_to, limit).boxed())
+    }
+
+    fn all_gone_through(&self) -> Answer<Position> {
+        self.read(|connection| forgetting::all_gone_through(connection).boxed())
+    }
+
+    fn forget_rooms(&self, through: Position) -> Answer<bool> {
+        self.write(move |connection| forgetting::forget(connection, through).boxed())
     }
 }

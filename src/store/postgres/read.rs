@@ -9,17 +9,17 @@ use diesel_async::RunQueryDsl;
 
 use super::connection::Connection;
 use crate::domain::{Position, RoomName};
-use crate::schema::{log_events, log_head, log_rooms};
+use crate::schema::{log_head, log_rooms};
 use crate::store::StoreError;
-use crate::store::log::{LogInfo, StoredEvent, from_db, to_db};
-use crate::store::log_rows::{self, Row};
+use crate::store::log::{LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
+use crate::store::log_rows::{self, Gathered, Row};
 
-fn rows(limit: usize) -> i64 {
+fn number(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// What the log is, and its newest events.
-pub async fn resume(connection: &mut Connection, limit: usize) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
+pub async fn resume(connection: &mut Connection, limit: PageLimit) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
     let row = log_head::table.select((log_head::log, log_head::head, log_head::pid_secret)).first(connection).await?;
     let info = log_rows::info(row)?;
     Ok((info, newest(connection, limit).await?))
@@ -29,14 +29,13 @@ pub async fn head(connection: &mut Connection) -> Result<Position, StoreError> {
     Ok(from_db(log_head::table.select(log_head::head).first(connection).await?))
 }
 
-/// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in order.
-/// `None` where some of them are gone.
+/// The events of the rooms after each one's position, up to and with `up_to`. `None` where some of them are gone.
 pub async fn events(
     connection: &mut Connection,
     starts: Vec<(RoomName, Position)>,
     up_to: Position,
-    limit: usize,
-) -> Result<Option<Vec<StoredEvent>>, StoreError> {
+    limit: PageLimit,
+) -> Result<Option<Page>, StoreError> {
     let (names, after): (Vec<&str>, Vec<i64>) =
         starts.iter().map(|(room, after)| (room.as_str(), to_db(*after))).unzip();
     let pruned: HashMap<String, i64> = log_rooms::table
@@ -50,50 +49,65 @@ pub async fn events(
         return Ok(None);
     }
     let of_rooms = "SELECT found.position, start.room, found.event, found.payload, found.held_as
-        FROM unnest($1, $2) AS start (room, after)
+        FROM unnest($3, $4) AS start (room, after)
         JOIN realtime.log_rooms ON log_rooms.name = start.room
         CROSS JOIN LATERAL (
             SELECT position, event, payload, held_as FROM realtime.log_events
-            WHERE room_id = log_rooms.id AND position > start.after AND position <= $3
-            ORDER BY position LIMIT $4
+            WHERE room_id = log_rooms.id AND position > start.after AND position <= $5
+            ORDER BY position LIMIT $2
         ) AS found";
-    let rows: Vec<Row> = diesel::sql_query(of_rooms)
+    let rows: Vec<Row> = diesel::sql_query(within_bytes(of_rooms, ""))
+        .bind::<BigInt, _>(number(limit.bytes))
+        .bind::<BigInt, _>(number(limit.events))
         .bind::<Array<Text>, _>(&names)
         .bind::<Array<BigInt>, _>(&after)
         .bind::<BigInt, _>(to_db(up_to))
-        .bind::<BigInt, _>(rows(limit))
         .load(connection)
         .await?;
-    Ok(Some(log_rows::by_position(rows).into_values().take(limit).collect()))
+    let mut gathered = Gathered::new(limit);
+    rows.into_iter().for_each(|row| gathered.add(row));
+    Ok(Some(gathered.into_page(up_to)))
 }
 
 /// The newest events of all rooms, in order: what a service that starts has in memory.
-async fn newest(connection: &mut Connection, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-    let rows: Vec<Row> = log_events::table
-        .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
-        .order(log_events::position.desc())
-        .limit(rows(limit))
-        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
+async fn newest(connection: &mut Connection, limit: PageLimit) -> Result<Vec<StoredEvent>, StoreError> {
+    let of_all = "SELECT position, name AS room, event, payload, held_as
+        FROM realtime.log_events JOIN realtime.log_rooms ON log_rooms.id = room_id ORDER BY position DESC LIMIT $2";
+    let rows: Vec<Row> = diesel::sql_query(within_bytes(of_all, "DESC"))
+        .bind::<BigInt, _>(number(limit.bytes))
+        .bind::<BigInt, _>(number(limit.events))
         .load(connection)
         .await?;
-    Ok(log_rows::newest(rows, limit))
+    Ok(log_rows::newest(rows.into_iter().map(Ok), limit)?)
 }
 
-/// Events of all rooms between two positions, the second one with them, in order, and up to where they are
-/// all: of `limit` rows at most.
+/// Events of all rooms between two positions, the second one with them.
 pub async fn events_between(
     connection: &mut Connection,
     after: Position,
     up_to: Position,
-    limit: usize,
-) -> Result<(Vec<StoredEvent>, Position), StoreError> {
-    let rows: Vec<Row> = log_events::table
-        .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
-        .filter(log_events::position.gt(to_db(after)).and(log_events::position.le(to_db(up_to))))
-        .order(log_events::position)
-        .limit(rows(limit))
-        .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
+    limit: PageLimit,
+) -> Result<Page, StoreError> {
+    let of_all = "SELECT position, name AS room, event, payload, held_as
+        FROM realtime.log_events JOIN realtime.log_rooms ON log_rooms.id = room_id
+        WHERE position > $3 AND position <= $4 ORDER BY position LIMIT $2";
+    let rows: Vec<Row> = diesel::sql_query(within_bytes(of_all, ""))
+        .bind::<BigInt, _>(number(limit.bytes))
+        .bind::<BigInt, _>(number(limit.events))
+        .bind::<BigInt, _>(to_db(after))
+        .bind::<BigInt, _>(to_db(up_to))
         .load(connection)
         .await?;
-    Ok(log_rows::whole_page(rows, up_to, limit))
+    Ok(log_rows::page(rows.into_iter().map(Ok), up_to, limit)?)
+}
+
+/// Of the rows, in the order of their positions, those of the events that `$1` bytes of payloads do not come before.
+fn within_bytes(rows: &str, direction: &str) -> String {
+    format!(
+        "SELECT position, room, event, payload, held_as FROM (
+            SELECT found.*, sum(octet_length(payload)) OVER (
+                ORDER BY position {direction} GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS before FROM ({rows}) AS found
+        ) AS counted WHERE coalesce(before, 0) < $1 ORDER BY position {direction}"
+    )
 }

@@ -7,6 +7,7 @@ mod changes;
 mod connection;
 mod demo;
 mod disk;
+mod forgetting;
 mod housekeeping;
 mod index;
 #[path = "../leases.rs"]
@@ -33,7 +34,7 @@ use tokio::sync::watch;
 use super::StoreError;
 use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::backend::{Answer, Backend, Found};
-use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
+use super::log::{Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::config::LogConfig;
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
@@ -121,8 +122,8 @@ impl Backend for Sqlite {
         on(&self.readers, |connection| lookups::session_rooms(connection, sessions).boxed())
     }
 
-    fn pruned_through(&self, rooms: Vec<RoomName>) -> Found<RoomName, Position> {
-        on(&self.readers, |connection| lookups::pruned_through(connection, rooms).boxed())
+    fn gone(&self, rooms: Vec<RoomName>) -> Found<RoomName, Gone> {
+        on(&self.readers, |connection| lookups::gone(connection, rooms).boxed())
     }
 
     fn item(&self, id: Cuid) -> Answer<Option<StoredItem>> {
@@ -170,7 +171,7 @@ impl Backend for Sqlite {
         on(&self.changes, |connection| leases::release(connection, name, holder).boxed())
     }
 
-    fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)> {
+    fn resume(&self, newest: PageLimit) -> Answer<(LogInfo, Vec<StoredEvent>)> {
         self.read_log(move |connection| read::resume(connection, newest))
     }
 
@@ -208,16 +209,25 @@ impl Backend for Sqlite {
         self.read_log(|connection| Ok(read::info(connection)?.head))
     }
 
-    fn events(
-        &self,
-        starts: Vec<(RoomName, Position)>,
-        up_to: Position,
-        limit: usize,
-    ) -> Answer<Option<Vec<StoredEvent>>> {
+    fn events(&self, starts: Vec<(RoomName, Position)>, up_to: Position, limit: PageLimit) -> Answer<Option<Page>> {
         self.read_log(move |connection| read::events(connection, &starts, up_to, limit))
     }
 
-    fn events_between(&self, after: Position, up_to: Position, limit: usize) -> Answer<(Vec<StoredEvent>, Position)> {
+    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Page> {
         self.read_log(move |connection| read::events_between(connection, after, up_to, limit))
+    }
+
+    fn all_gone_through(&self) -> Answer<Position> {
+        self.read_log(forgetting::all_gone_through)
+    }
+
+    fn forget_rooms(&self, through: Position) -> Answer<bool> {
+        let (found, writer) =
+            (self.read_log(move |connection| forgetting::find(connection, through)), self.writer.clone());
+        async move {
+            let found = found.await?;
+            writer.run(false, move |connection| forgetting::forget(connection, &found)).await
+        }
+        .boxed()
     }
 }

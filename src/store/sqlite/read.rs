@@ -1,6 +1,6 @@
 //! Reading the log on from a position, and what is known of sessions and rooms.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
@@ -9,11 +9,11 @@ use diesel::sqlite::SqliteConnection;
 use super::index;
 use crate::domain::{Position, RoomName};
 use crate::schema::{log_events, log_head, log_index, log_rooms};
-use crate::store::log::{LogInfo, StoredEvent, from_db, to_db};
-use crate::store::log_rows::{self, Row};
+use crate::store::log::{LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
+use crate::store::log_rows::{self, Gathered, Row};
 
 /// What the log is, and its newest events, as of one moment.
-pub fn resume(connection: &mut SqliteConnection, limit: usize) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {
+pub fn resume(connection: &mut SqliteConnection, limit: PageLimit) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {
     connection.transaction(|connection| Ok((info(connection)?, newest(connection, limit)?)))
 }
 
@@ -21,14 +21,13 @@ pub fn info(connection: &mut SqliteConnection) -> QueryResult<LogInfo> {
     log_rows::info(log_head::table.select((log_head::log, log_head::head, log_head::pid_secret)).first(connection)?)
 }
 
-/// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in order.
-/// `None` where some of them are gone.
+/// The events of the rooms after each one's position, up to and with `up_to`. `None` where some of them are gone.
 pub fn events(
     connection: &mut SqliteConnection,
     starts: &[(RoomName, Position)],
     up_to: Position,
-    limit: usize,
-) -> QueryResult<Option<Vec<StoredEvent>>> {
+    limit: PageLimit,
+) -> QueryResult<Option<Page>> {
     // In one transaction, so that what is not pruned when it is looked at is there when it is read.
     connection.transaction(|connection| events_of(connection, starts, up_to, limit))
 }
@@ -37,9 +36,9 @@ fn events_of(
     connection: &mut SqliteConnection,
     starts: &[(RoomName, Position)],
     up_to: Position,
-    limit: usize,
-) -> QueryResult<Option<Vec<StoredEvent>>> {
-    let mut found = Found::default();
+    limit: PageLimit,
+) -> QueryResult<Option<Page>> {
+    let mut gathered = Gathered::new(limit);
     let indexed = index::indexed(connection)?;
     // By the rooms' numbers: the name, and where it is read on from.
     let mut rooms: HashMap<i64, (&RoomName, i64)> = HashMap::new();
@@ -57,16 +56,22 @@ fn events_of(
             .filter(log_index::room_id.eq(room_id).and(log_index::event_id.le(indexed)))
             .filter(log_index::position.gt(to_db(*after)).and(log_index::position.le(to_db(up_to))))
             .order(log_index::position)
-            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .limit(number(limit.events))
             .select((log_index::position, log_events::event, log_events::payload))
-            .load::<(i64, String, String)>(connection)?;
-        rows.into_iter().for_each(|(position, name, payload)| found.add(position, room, name, payload));
+            .load_iter::<(i64, String, String), DefaultLoadingMode>(connection)?;
+        for row in rows {
+            let (position, event, payload) = row?;
+            if gathered.is_past(position) {
+                break;
+            }
+            gathered.add(Row { position, room: room.to_string(), event, payload, held_as: None });
+        }
     }
     // What is not in the index yet comes after all that is.
-    if found.len() < limit {
-        add_unindexed(connection, &rooms, indexed, to_db(up_to), limit, &mut found)?;
+    if !gathered.is_full() {
+        add_unindexed(connection, &rooms, indexed, to_db(up_to), &mut gathered)?;
     }
-    Ok(Some(found.into_first(limit)))
+    Ok(Some(gathered.into_page(up_to)))
 }
 
 /// The newest events, which are looked through for those of the rooms.
@@ -75,8 +80,7 @@ fn add_unindexed(
     rooms: &HashMap<i64, (&RoomName, i64)>,
     indexed: i64,
     up_to: i64,
-    limit: usize,
-    found: &mut Found,
+    gathered: &mut Gathered,
 ) -> QueryResult<()> {
     let rows = log_events::table
         .filter(log_events::id.gt(indexed).and(log_events::position.le(up_to)))
@@ -85,71 +89,53 @@ fn add_unindexed(
         .select((log_events::room_id, log_events::position, log_events::event, log_events::payload))
         .load_iter::<(i64, i64, String, String), DefaultLoadingMode>(connection)?;
     for row in rows {
-        let (room_id, position, name, payload) = row?;
+        let (room_id, position, event, payload) = row?;
+        // Not before, so that the last one has all of its rooms.
+        if gathered.is_past(position) {
+            break;
+        }
         if let Some((room, after)) = rooms.get(&room_id)
             && position > *after
         {
-            found.add(position, room, name, payload);
-        }
-        // One more, so that the last one within the limit has all of its rooms.
-        if found.len() > limit {
-            break;
+            gathered.add(Row { position, room: room.to_string(), event, payload, held_as: None });
         }
     }
     Ok(())
 }
 
-/// Events by their positions, each with those of the rooms asked for that it has a place in.
-#[derive(Default)]
-struct Found(BTreeMap<Position, StoredEvent>);
-
-impl Found {
-    fn add(&mut self, position: i64, room: &RoomName, name: String, payload: String) {
-        let position = from_db(position);
-        let event = self.0.entry(position);
-        let fresh = || StoredEvent { position, rooms: Vec::new(), name, payload, held_as: None };
-        event.or_insert_with(fresh).rooms.push(room.clone());
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn into_first(self, limit: usize) -> Vec<StoredEvent> {
-        self.0.into_values().take(limit).collect()
-    }
-}
-
 /// The newest events of all rooms, in order: what a service that starts has in memory.
-fn newest(connection: &mut SqliteConnection, limit: usize) -> QueryResult<Vec<StoredEvent>> {
-    let rows: Vec<Row> = log_events::table
+fn newest(connection: &mut SqliteConnection, limit: PageLimit) -> QueryResult<Vec<StoredEvent>> {
+    let rows = log_events::table
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .order(log_events::id.desc())
-        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .limit(number(limit.events))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
-        .load(connection)?;
-    Ok(log_rows::newest(rows, limit))
+        .load_iter::<Row, DefaultLoadingMode>(connection)?;
+    log_rows::newest(rows, limit)
 }
 
-/// Events of all rooms between two positions, the second one with them, in order, and up to where they are
-/// all: of `limit` rows at most.
+/// Events of all rooms between two positions, the second one with them.
 pub fn events_between(
     connection: &mut SqliteConnection,
     after: Position,
     up_to: Position,
-    limit: usize,
-) -> QueryResult<(Vec<StoredEvent>, Position)> {
+    limit: PageLimit,
+) -> QueryResult<Page> {
     // Rows have the order of positions, so those after this one follow the last row before it.
     let row_of = |position: Position| log_events::table.filter(log_events::position.le(to_db(position)));
     let first: Option<i64> =
         row_of(after).select(log_events::id).order(log_events::id.desc()).first(connection).optional()?;
-    let rows: Vec<Row> = log_events::table
+    let rows = log_events::table
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .filter(log_events::id.gt(first.unwrap_or_default()))
         .filter(log_events::position.le(to_db(up_to)))
         .order(log_events::id)
-        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .limit(number(limit.events))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
-        .load(connection)?;
-    Ok(log_rows::whole_page(rows, up_to, limit))
+        .load_iter::<Row, DefaultLoadingMode>(connection)?;
+    log_rows::page(rows, up_to, limit)
+}
+
+fn number(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
