@@ -20,6 +20,7 @@ contract! {
     a_change_and_its_event_are_written_together,
     a_lease_has_one_holder,
     what_a_newer_log_knows_is_there_after_a_restart,
+    the_key_of_pids_is_changed_as_the_documentation_says,
 }
 
 fn cuid(text: &str) -> Cuid {
@@ -142,4 +143,24 @@ fn what_a_newer_log_knows_is_there_after_a_restart(database: &Database) {
     assert!(after.pid_secret.iter().any(|byte| *byte != 0));
     assert_eq!((after.head, newest.len(), newest[0].rooms.len()), (3, 3, 2));
     assert_eq!(commit(&second, vec![Write::Append(append(&[room(1)], 3))]).before, 3);
+}
+
+fn the_key_of_pids_is_changed_as_the_documentation_says(database: &Database) {
+    let secret = || {
+        let store = database.store(&[]);
+        store.block_on(store.resume_log(PageLimit::of(1))).unwrap().0.pid_secret
+    };
+    let before = secret();
+    let begins = match database {
+        Database::Sqlite(_) => "UPDATE log_head SET pid_secret",
+        Database::Postgres(_) => "UPDATE realtime.log_head SET pid_secret",
+    };
+    let documented = include_str!("../../docs/SECURITY.md").lines().map(str::trim);
+    let statements: Vec<_> = documented.filter(|line| line.starts_with(begins)).collect();
+    let [statement] = statements[..] else { panic!("{statements:?}") };
+    database.execute(statement);
+    let after = secret();
+    assert_ne!(before, after);
+    database.execute(statement);
+    assert_ne!(after, secret(), "it is another one each time");
 }
