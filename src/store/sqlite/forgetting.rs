@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::index;
+use super::rooms::RoomIds;
 use crate::domain::Position;
 use crate::schema::{log_events, log_head, log_index, log_rooms, session_rooms};
 use crate::store::log::{from_db, to_db};
@@ -36,24 +37,28 @@ pub fn find(connection: &mut SqliteConnection, through: Position) -> QueryResult
 }
 
 /// Forgets those that have no event still; whether there may be more of them.
-pub fn forget(connection: &mut SqliteConnection, found: &[i64]) -> QueryResult<bool> {
-    connection.immediate_transaction(|connection| {
-        let indexed = log_index::table.filter(log_index::room_id.eq(log_rooms::id));
-        let fresh =
-            log_events::table.filter(log_events::id.gt(index::indexed(connection)?)).select(log_events::room_id);
-        let empty: Vec<i64> = log_rooms::table
-            .filter(log_rooms::id.eq_any(found))
-            .filter(not(exists(indexed)))
-            .filter(log_rooms::id.ne_all(fresh))
-            .select(log_rooms::id)
-            .load(connection)?;
-        let gone = || log_rooms::table.filter(log_rooms::id.eq_any(&empty));
-        let through: Option<i64> = gone().select(max(log_rooms::pruned_through)).first(connection)?;
-        let Some(through) = through else { return Ok(false) };
-        let before: i64 = log_head::table.select(log_head::forgotten_through).first(connection)?;
-        let through = log_head::forgotten_through.eq(through.max(before + 1));
-        diesel::update(log_head::table).set(through).execute(connection)?;
-        diesel::delete(gone()).execute(connection)?;
-        Ok(i64::try_from(found.len()) == Ok(STEP))
-    })
+pub fn forget(connection: &mut SqliteConnection, found: &[i64], rooms: &mut RoomIds) -> QueryResult<bool> {
+    let gone = connection.immediate_transaction(|connection| forget_empty(connection, found))?;
+    // Another room may be given the number.
+    gone.iter().for_each(|room_id| rooms.set_count(*room_id, 0));
+    Ok(i64::try_from(found.len()) == Ok(STEP) && !gone.is_empty())
+}
+
+fn forget_empty(connection: &mut SqliteConnection, found: &[i64]) -> QueryResult<Vec<i64>> {
+    let indexed = log_index::table.filter(log_index::room_id.eq(log_rooms::id));
+    let fresh = log_events::table.filter(log_events::id.gt(index::indexed(connection)?)).select(log_events::room_id);
+    let empty: Vec<i64> = log_rooms::table
+        .filter(log_rooms::id.eq_any(found))
+        .filter(not(exists(indexed)))
+        .filter(log_rooms::id.ne_all(fresh))
+        .select(log_rooms::id)
+        .load(connection)?;
+    let gone = || log_rooms::table.filter(log_rooms::id.eq_any(&empty));
+    let through: Option<i64> = gone().select(max(log_rooms::pruned_through)).first(connection)?;
+    let Some(through) = through else { return Ok(Vec::new()) };
+    let before: i64 = log_head::table.select(log_head::forgotten_through).first(connection)?;
+    let through = log_head::forgotten_through.eq(through.max(before + 1));
+    diesel::update(log_head::table).set(through).execute(connection)?;
+    diesel::delete(gone()).execute(connection)?;
+    Ok(empty)
 }

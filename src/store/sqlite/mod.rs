@@ -222,11 +222,11 @@ impl Backend for Sqlite {
     }
 
     fn forget_rooms(&self, through: Position) -> Answer<bool> {
-        let (found, writer) =
-            (self.read_log(move |connection| forgetting::find(connection, through)), self.writer.clone());
+        let (rooms, writer) = (self.room_ids.clone(), self.writer.clone());
+        let found = self.read_log(move |connection| forgetting::find(connection, through));
         async move {
             let found = found.await?;
-            writer.run(false, move |connection| forgetting::forget(connection, &found)).await
+            writer.run(false, move |connection| forgetting::forget(connection, &found, &mut rooms.lock())).await
         }
         .boxed()
     }
