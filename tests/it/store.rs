@@ -1,16 +1,14 @@
 //! The store's contract but for its log: one suite, which either database has to pass.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use expeditor::domain::{Cuid, Event, KitchenStatus, RevocationId, RoomName, StaffRole, TabStatus, UserId};
+use expeditor::domain::{Cuid, KitchenStatus, RevocationId, StaffRole, TabStatus, UserId};
 use expeditor::store::Store;
-use expeditor::store::log::{Append, Committed, ItemChange, PageLimit, Write, Written};
-use serde_json::json;
+use expeditor::store::log::{Append, ItemChange, PageLimit, Write, Written};
 
 use crate::support::database::{Database, contract};
 use crate::support::eventually;
+use crate::support::log::{append, commit, room};
 use crate::support::people::{
     BANNED, BISTRO, BISTRO_TABLE, BURGER, CHEF, DINER, FRIES, GUEST, GUESTS_NOTE, GUESTS_TAB, SERVER,
 };
@@ -29,19 +27,6 @@ fn cuid(text: &str) -> Cuid {
 
 fn user(text: &str) -> UserId {
     UserId::parse(text).unwrap()
-}
-
-fn room(n: usize) -> RoomName {
-    RoomName::parse(&format!("tab:c{n:08}")).unwrap()
-}
-
-fn append(rooms: &[RoomName], n: usize) -> Append {
-    let event = Event::of("e", &json!({ "n": n }));
-    Append::kept(rooms.into(), event)
-}
-
-fn commit(store: &Store, writes: Vec<Write>) -> Committed {
-    store.block_on(store.commit(writes, Arc::new(AtomicBool::new(false)))).unwrap()
 }
 
 fn look_ups_give_the_same(database: &Database) {

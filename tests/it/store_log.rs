@@ -1,16 +1,13 @@
 //! The contract of the store's log: one suite, which either database has to pass.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
 use expeditor::domain::{Event, PidKey, Position, RoomName, UserId};
 use expeditor::store::Store;
-use expeditor::store::log::{Append, Committed, Page, PageLimit, PublishName, SessionRoom, Write, Written};
+use expeditor::store::log::{Append, Page, PageLimit, SessionRoom, Write, Written};
 use serde_json::json;
 
 use crate::support::database::{Database, contract};
 use crate::support::eventually;
+use crate::support::log::{append, commit, key, named, placed, positions, read, room, write};
 use crate::support::people::GUEST;
 
 contract! {
@@ -19,58 +16,6 @@ contract! {
     a_name_is_taken_once,
     sessions_have_their_rooms,
     stores_on_one_database_share_one_order,
-    what_is_too_old_or_too_much_is_let_go,
-    a_log_that_has_lost_all_its_events_goes_on,
-    a_room_that_nobody_may_come_back_to_is_forgotten,
-    no_event_is_lost_as_its_room_is_forgotten,
-}
-
-fn room(n: usize) -> RoomName {
-    RoomName::parse(&format!("tab:c{n:08}")).unwrap()
-}
-
-fn append(rooms: &[RoomName], n: usize) -> Append {
-    let event = Event::of("e", &json!({ "n": n }));
-    Append { rooms: rooms.into(), event, kept: true, name: None, change: None, held_as: None }
-}
-
-fn named(id: &str, digest: u8) -> PublishName {
-    PublishName { publisher: "backend".into(), id: id.into(), digest: [digest; 32] }
-}
-
-fn commit(store: &Store, writes: Vec<Write>) -> Committed {
-    let landed = Arc::new(AtomicBool::new(false));
-    let committed = store.block_on(store.commit(writes, landed.clone())).unwrap();
-    assert!(landed.load(Ordering::Acquire));
-    committed
-}
-
-fn write(store: &Store, write: Write) -> Written {
-    commit(store, vec![write]).written[0]
-}
-
-fn placed(written: Written) -> Position {
-    let Written::Placed(position) = written else { panic!("no place: {written:?}") };
-    position
-}
-
-fn key(began_at: Position, nonce: u8) -> PidKey {
-    PidKey { began_at, began_secs: 7, nonce: [nonce; 16] }
-}
-
-/// Positions and payloads of what a page holds.
-fn read(
-    store: &Store,
-    starts: &[(RoomName, Position)],
-    up_to: Position,
-    limit: usize,
-) -> Option<Vec<(Position, String)>> {
-    let events = store.block_on(store.read_events(starts.to_vec(), up_to, PageLimit::of(limit))).unwrap()?.events;
-    Some(events.into_iter().map(|event| (event.position, event.payload)).collect())
-}
-
-fn positions(page: Option<Vec<(Position, String)>>) -> Vec<Position> {
-    page.expect("nothing is gone").into_iter().map(|(position, _)| position).collect()
 }
 
 fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Database) {
@@ -89,8 +34,8 @@ fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Dat
         ],
     );
     assert_eq!(committed.before, 0);
-    let placed = [Written::Placed(1), Written::Placed(2), Written::NotKept, Written::Noted, Written::Placed(3)];
-    assert_eq!(committed.written, placed);
+    let expected = [Written::Placed(1), Written::Placed(2), Written::NotKept, Written::Noted, Written::Placed(3)];
+    assert_eq!(committed.written, expected);
     let more: Vec<_> = (4..300).map(|n| Write::Append(append(&[room(n % 3)], n))).collect();
     assert_eq!(commit(&store, more).before, 3);
     assert_eq!(store.block_on(store.log_head()).unwrap(), 299);
@@ -114,7 +59,7 @@ fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Dat
     // A payload is stored as it came: members in their order, however they are escaped.
     let odd = r#"{"z":1,"a":"\u0000 \ud83d\ude00 é","n":1.0}"#;
     let event = Event::new("odd é", serde_json::value::RawValue::from_string(odd.to_owned()).unwrap());
-    let at = self::placed(write(&store, Write::Append(Append { event, ..append(std::slice::from_ref(&c), 0) })));
+    let at = placed(write(&store, Write::Append(Append { event, ..append(std::slice::from_ref(&c), 0) })));
     assert_eq!(read(&store, &[(c, at - 1)], at, 1), Some(vec![(at, odd.to_owned())]));
     // The newest come first to a service that starts.
     let (info, newest) = store.block_on(store.resume_log(PageLimit::of(5))).unwrap();
@@ -292,122 +237,4 @@ fn stores_on_one_database_share_one_order(database: &Database) {
     places.sort_unstable();
     let head = stores[0].block_on(stores[0].log_head()).unwrap();
     assert_eq!(places, (1..=head).collect::<Vec<_>>());
-}
-
-fn what_is_too_old_or_too_much_is_let_go(database: &Database) {
-    let store = database.store(&[("LOG_MAX_EVENTS", "100"), ("LOG_MAX_AGE_HOURS", "2")]);
-    let (busy, quiet) = (room(1), room(2));
-    commit(&store, (0..30).map(|n| Write::Append(append(std::slice::from_ref(&quiet), n))).collect());
-    commit(&store, (0..150).map(|n| Write::Append(append(std::slice::from_ref(&busy), n))).collect());
-    let pruned = |room: &RoomName| store.block_on(store.pruned_through(room)).unwrap();
-    eventually("the busy room is within its limit", || (pruned(&busy) == 80).then_some(()));
-    assert_eq!(read(&store, &[(busy.clone(), 79)], 180, 1_000), None);
-    assert_eq!(positions(read(&store, &[(busy.clone(), 80)], 180, 1_000)), (81..181).collect::<Vec<_>>());
-    assert_eq!(pruned(&quiet), 0, "the other one has nothing to lose");
-    database.execute("UPDATE @log_events SET stored_at = stored_at - 3 * 3600 * 1000 WHERE position <= 20");
-    eventually("what is too old is gone", || (pruned(&quiet) == 20).then_some(()));
-    assert_eq!(read(&store, &[(quiet.clone(), 19)], 180, 1_000), None);
-    assert_eq!(positions(read(&store, &[(quiet, 20)], 180, 1_000)), (21..31).collect::<Vec<_>>());
-    assert_eq!(store.block_on(store.log_head()).unwrap(), 180);
-    // A name is known for a day, whatever the age of events.
-    let publish = || Write::Append(Append { name: Some(named("old", 1)), ..append(&[room(3)], 1) });
-    assert_eq!(write(&store, publish()), Written::Placed(181));
-    database.execute("UPDATE @log_publishes SET stored_at = stored_at - 23 * 3600 * 1000");
-    commit(&store, (0..150).map(|n| Write::Append(append(std::slice::from_ref(&busy), n))).collect());
-    eventually("it is pruned once more", || (pruned(&busy) > 200).then_some(()));
-    assert_eq!(write(&store, publish()), Written::Repeated { position: 181, kept: true });
-    database.execute("UPDATE @log_publishes SET stored_at = stored_at - 2 * 3600 * 1000");
-    eventually("it is forgotten", || matches!(write(&store, publish()), Written::Placed(_)).then_some(()));
-}
-
-const TOO_OLD: &str = "UPDATE @log_events SET stored_at = stored_at - 25 * 3600 * 1000";
-
-fn rows_of(database: &Database, room: &RoomName) -> i64 {
-    database.number(&format!("SELECT count(*) FROM @log_rooms WHERE name = '{room}'"))
-}
-
-fn a_log_that_has_lost_all_its_events_goes_on(database: &Database) {
-    let store = database.store(&[]);
-    let quiet = room(1);
-    let publish = |count: usize| (0..count).map(|n| Write::Append(append(&[room(1)], n))).collect();
-    commit(&store, publish(5));
-    database.execute(TOO_OLD);
-    eventually("they are gone", || (store.block_on(store.pruned_through(&quiet)).unwrap() == 5).then_some(()));
-    assert_eq!(commit(&store, publish(3)).before, 5);
-    assert_eq!(positions(read(&store, &[(quiet, 5)], 8, 10)), [6, 7, 8]);
-    let Page { events, through } = store.block_on(store.read_between(5, 8)).unwrap();
-    assert_eq!((events.len(), through), (3, 8));
-}
-
-fn a_room_that_nobody_may_come_back_to_is_forgotten(database: &Database) {
-    let (one, other) = (database.forgetful_store(), database.store(&[]));
-    let (visited, left, fresh) = (room(1), room(2), room(3));
-    let event = |room: &RoomName, n| Write::Append(append(std::slice::from_ref(room), n));
-    // Either knows the rooms by their numbers from here on.
-    for store in [&one, &other] {
-        commit(store, vec![event(&visited, 1), event(&left, 2)]);
-    }
-    commit(&one, vec![Write::Enter { session: key(0, 1), room: visited.clone(), since: None }]);
-    assert_eq!(one.block_on(one.gone_through(&fresh)).unwrap(), 0);
-    database.execute(TOO_OLD);
-    eventually("one room is forgotten", || (rows_of(database, &left) == 0).then_some(()));
-    // A session that comes back to the other one is told that it has missed something.
-    assert_eq!(rows_of(database, &visited), 1);
-    assert_eq!(one.block_on(one.pruned_through(&visited)).unwrap(), 3);
-    assert_eq!(read(&one, &[(visited.clone(), 2)], 4, 10), None);
-    // Of the one that is forgotten, and of any other, nobody is told that there is nothing since a position so old.
-    for room in [&left, &fresh] {
-        assert!((4..10).contains(&one.block_on(one.gone_through(room)).unwrap()));
-    }
-    // A session that has been in a room all the time loses nothing by that.
-    assert_eq!(one.block_on(one.pruned_through(&fresh)).unwrap(), 0);
-    // Its number may be another room's by now, and it gets a new one, also of an instance that knew it by the old one.
-    commit(&one, vec![event(&fresh, 5)]);
-    commit(&other, vec![event(&left, 6)]);
-    for store in [&one, &other] {
-        assert_eq!(read(store, &[(fresh.clone(), 4)], 6, 10), Some(vec![(5, r#"{"n":5}"#.to_owned())]));
-        assert_eq!(read(store, &[(left.clone(), 4)], 6, 10), Some(vec![(6, r#"{"n":6}"#.to_owned())]));
-    }
-}
-
-/// Instances come back to rooms that are forgotten at the same time.
-fn no_event_is_lost_as_its_room_is_forgotten(database: &Database) {
-    const ROOMS: usize = 2_000;
-    let (one, other) = (database.forgetful_store(), database.forgetful_store());
-    let (began, done) = (Instant::now(), AtomicBool::new(false));
-    // Each room has its turn of 4 ms, and is quiet for 8 seconds.
-    let goes_on = || !done.load(Ordering::Acquire) && began.elapsed() < Duration::from_secs(90);
-    let turn = || began.elapsed().as_millis() as usize / 4 % ROOMS;
-    std::thread::scope(|scope| {
-        for store in [&one, &other] {
-            scope.spawn(move || {
-                while goes_on() {
-                    let n = turn();
-                    let written = write(store, Write::Append(append(&[room(n)], n)));
-                    assert!(matches!(written, Written::Placed(_)), "{written:?}");
-                }
-            });
-        }
-        let (mut steps, mut seen) = (0, 0);
-        while steps < 3 && began.elapsed() < Duration::from_mins(1) {
-            database.execute(TOO_OLD);
-            let now = database.number("SELECT forgotten_through FROM @log_head");
-            steps += usize::from(now > std::mem::replace(&mut seen, now));
-        }
-        // Nothing is pruned now, and each room has its turn once more.
-        let round = began.elapsed() + Duration::from_millis(4 * ROOMS as u64);
-        eventually("a round", || (began.elapsed() > round).then_some(()));
-        done.store(true, Ordering::Release);
-        assert_eq!(steps, 3, "rooms are forgotten");
-    });
-    let lost = "SELECT count(*) FROM @log_events WHERE room_id NOT IN (SELECT id FROM @log_rooms)";
-    assert_eq!(database.number(lost), 0, "an event stands under a number that no room has");
-    let head = one.block_on(one.log_head()).unwrap();
-    let read_of = |n| read(&one, &[(room(n), one.block_on(one.gone_through(&room(n))).unwrap())], head, 1_000).unwrap();
-    let found: Vec<_> = (0..ROOMS).map(|n| (n, read_of(n))).filter(|(_, events)| !events.is_empty()).collect();
-    assert!(!found.is_empty());
-    for (n, events) in found {
-        let own = format!(r#"{{"n":{n}}}"#);
-        assert!(events.iter().all(|(_, payload)| *payload == own), "another room's: {n} {events:?}");
-    }
 }
