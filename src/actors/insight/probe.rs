@@ -1,7 +1,7 @@
 //! An actor's vital signs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -61,7 +61,8 @@ pub struct Probe {
     backlog: AtomicU64,
     restarts: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
-    times: Times,
+    /// Of use once a message was timed: most rooms and sessions are idle.
+    times: OnceLock<Box<Times>>,
     rate: Mutex<Rate>,
 }
 
@@ -105,7 +106,7 @@ impl Default for Probe {
             backlog: AtomicU64::new(0),
             restarts: AtomicU32::new(0),
             last_failure: Mutex::default(),
-            times: Times::default(),
+            times: OnceLock::new(),
             rate: Mutex::new(Rate { at: started, handled: 0, per_second: 0.0 }),
         }
     }
@@ -191,7 +192,7 @@ impl Probe {
     pub fn read(&self) -> Vitals {
         let handled = self.taken.load(Ordering::Relaxed) + self.others.load(Ordering::Relaxed);
         let state = self.state();
-        let times = self.times.counts();
+        let times = self.times.get().map(|times| times.counts()).unwrap_or_default();
         Vitals {
             state,
             uptime: self.started.elapsed(),
@@ -226,7 +227,7 @@ pub struct Handling(Option<(Arc<Probe>, Instant)>);
 impl Drop for Handling {
     fn drop(&mut self) {
         if let Some((probe, began)) = &self.0 {
-            probe.times.record(began.elapsed());
+            probe.times.get_or_init(Box::default).record(began.elapsed());
         }
     }
 }
