@@ -6,6 +6,7 @@ use crate::load::Load;
 use crate::process::{Server, cpu_of};
 use crate::restaurant::Restaurant;
 use crate::shapes::{Drive, Shape};
+use crate::watch::Watch;
 
 /// What was measured, each with its name and unit.
 pub type Figures = Vec<(&'static str, f64)>;
@@ -42,10 +43,17 @@ pub fn measure(shape: &Shape, name: &str, restaurant: &Restaurant, time: Duratio
         }
         Drive::InFlight(_) | Drive::Rate(_) | Drive::Acknowledged(_) => {
             let mut load = connect()?;
+            load.publish_to(shape.published);
+            load.volatile = name == "expeditor-volatile";
             load.until_all_joined(ALL_JOINED)?;
+            let watch = if shape.watched { Some(Watch::start(server.addresses[0])) } else { None };
             drive(&mut load, shape.drive, WARM_UP)?;
             load.drain()?;
-            driven(&mut load, &server, shape.drive, time)
+            let mut figures = driven(&mut load, &server, shape.drive, time)?;
+            if let Some(watch) = watch {
+                figures.extend(watch.end()?);
+            }
+            Ok(figures)
         }
     }
 }
