@@ -1,7 +1,7 @@
 //! An actor's vital signs.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -61,8 +61,7 @@ pub struct Probe {
     backlog: AtomicU64,
     restarts: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
-    /// Of use once a message was timed: most rooms and sessions are idle.
-    times: OnceLock<Box<Times>>,
+    times: Times,
     rate: Mutex<Rate>,
 }
 
@@ -106,7 +105,7 @@ impl Default for Probe {
             backlog: AtomicU64::new(0),
             restarts: AtomicU32::new(0),
             last_failure: Mutex::default(),
-            times: OnceLock::new(),
+            times: Times::default(),
             rate: Mutex::new(Rate { at: started, handled: 0, per_second: 0.0 }),
         }
     }
@@ -192,7 +191,7 @@ impl Probe {
     pub fn read(&self) -> Vitals {
         let handled = self.taken.load(Ordering::Relaxed) + self.others.load(Ordering::Relaxed);
         let state = self.state();
-        let times = self.times.get().map(|times| times.counts()).unwrap_or_default();
+        let times = self.times.counts();
         Vitals {
             state,
             uptime: self.started.elapsed(),
@@ -227,7 +226,7 @@ pub struct Handling(Option<(Arc<Probe>, Instant)>);
 impl Drop for Handling {
     fn drop(&mut self) {
         if let Some((probe, began)) = &self.0 {
-            probe.times.get_or_init(Box::default).record(began.elapsed());
+            probe.times.record(began.elapsed());
         }
     }
 }

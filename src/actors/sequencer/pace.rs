@@ -22,7 +22,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    const APART: Duration = Duration::from_micros(500);
+    const APART: Duration = Duration::from_millis(1);
     /// Fewer steps than this are not worth a commit of their own within that time.
     const WORTHWHILE: usize = 4;
 
