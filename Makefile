@@ -67,7 +67,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # All of them by default: make bench SHAPES=A,B ROUNDS=1 SERVERS=expeditor,floor OUTPUT=trial.md
 ROUNDS ?= 3
-SHAPES ?= A,B,C,D,E,F,G,P,W,X
+SHAPES ?= A,B,C,D,E,F,G,P,S,W,X
 SERVERS ?= expeditor,expeditor-volatile,expeditor-postgresql,node,bun,bare,floor
 OUTPUT ?= RESULTS.md
 CURVES ?= latency,memory,growth

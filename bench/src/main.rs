@@ -39,7 +39,7 @@ enum Command {
         #[command(flatten)]
         run: Run,
         /// Only these shapes, such as A,D.
-        #[arg(long, default_value = "A,B,C,D,E,F,G,P,W,X")]
+        #[arg(long, default_value = "A,B,C,D,E,F,G,P,S,W,X")]
         shapes: String,
         /// Where the table goes.
         #[arg(long, default_value = "RESULTS.md")]

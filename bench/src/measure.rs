@@ -41,6 +41,13 @@ pub fn measure(shape: &Shape, name: &str, restaurant: &Restaurant, time: Duratio
             let grown = server.resident_kib()?.saturating_sub(empty);
             Ok(vec![("KiB each", grown as f64 / shape.clients as f64)])
         }
+        Drive::Once => {
+            let mut load = connect()?;
+            load.until_all_joined(ALL_JOINED)?;
+            load.publish();
+            let lost = load.drain()?;
+            Ok(vec![("ms", server.started.elapsed().as_secs_f64() * 1e3), ("lost", lost as f64)])
+        }
         Drive::InFlight(_) | Drive::Rate(_) | Drive::Acknowledged(_) => {
             let mut load = connect()?;
             load.publish_to(shape.published);
@@ -63,7 +70,7 @@ fn drive(load: &mut Load, drive: Drive, time: Duration) -> anyhow::Result<()> {
         Drive::InFlight(in_flight) => load.closed_loop(in_flight, time),
         Drive::Acknowledged(in_flight) => load.acknowledged_loop(in_flight, time),
         Drive::Rate(rate) => load.open_loop(rate, time),
-        Drive::Idle | Drive::Join => load.idle(time),
+        Drive::Idle | Drive::Join | Drive::Once => load.idle(time),
     }
 }
 

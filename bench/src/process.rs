@@ -29,6 +29,8 @@ impl Drop for Process {
 
 pub struct Server {
     instances: Vec<Process>,
+    /// When the first instance was started.
+    pub started: Instant,
     pub addresses: Vec<SocketAddr>,
     /// What instances find each other through.
     redis: Option<Process>,
@@ -37,7 +39,7 @@ pub struct Server {
 impl Server {
     /// `instances` of one server; more than one are tied through a Redis of their own.
     pub fn start(name: &str, restaurant: &Restaurant, instances: usize) -> anyhow::Result<Self> {
-        let mut server = Self { instances: Vec::new(), addresses: Vec::new(), redis: None };
+        let mut server = Self { instances: Vec::new(), started: Instant::now(), addresses: Vec::new(), redis: None };
         let redis = if instances > 1 { Some(server.start_redis()?) } else { None };
         for _ in 0..instances {
             let address = free_address()?;
@@ -50,6 +52,9 @@ impl Server {
                 .stdout(Stdio::null());
             if let Some(redis) = redis {
                 command.env("REDIS_URL", format!("redis://{redis}"));
+            }
+            if server.instances.is_empty() {
+                server.started = Instant::now();
             }
             server.instances.push(Process(command.spawn().context(name.to_owned())?));
             wait_until_it_listens(address)?;

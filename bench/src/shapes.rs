@@ -25,13 +25,15 @@ pub enum Drive {
     Acknowledged(usize),
     Idle,
     Join,
+    /// One publish, as soon as a client has joined.
+    Once,
 }
 
 const EVERYBODY: &[&str] = &["expeditor", "expeditor-volatile", "node", "bun", "bare", "floor"];
 /// A program that only writes frames cannot stand for a server everywhere.
 const SERVERS: &[&str] = &["expeditor", "node", "bun", "bare"];
 
-pub const ALL: [Shape; 10] = [
+pub const ALL: [Shape; 11] = [
     Shape {
         letter: 'A',
         what: "1,000 clients in one room, 8 publishes in flight",
@@ -121,6 +123,17 @@ pub const ALL: [Shape; 10] = [
         watched: false,
         // The others store nothing, and the specification's server does not acknowledge.
         servers: &["expeditor", "expeditor-postgresql"],
+    },
+    Shape {
+        letter: 'S',
+        what: "from the start of the process to the first delivery",
+        clients: 1,
+        rooms: 1,
+        published: 1,
+        drive: Drive::Once,
+        instances: 1,
+        watched: false,
+        servers: SERVERS,
     },
     Shape {
         letter: 'W',

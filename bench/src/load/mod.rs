@@ -182,7 +182,7 @@ impl Load {
         Ok(self.seen.give_up())
     }
 
-    fn publish(&mut self) {
+    pub fn publish(&mut self) {
         let room = (self.next % self.published as u64) as usize;
         let mut event = std::mem::take(&mut self.event);
         event.clear();
