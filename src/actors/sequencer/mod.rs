@@ -6,10 +6,14 @@
 mod actor;
 mod answers;
 mod backlog;
+mod batches;
 mod cluster;
 mod dispatch;
 mod look;
 mod outage;
+mod pace;
 mod tail;
+mod view;
 
-pub use actor::{LogView, Sequencer};
+pub use actor::Sequencer;
+pub use view::LogView;
