@@ -7,6 +7,7 @@ pub mod collector;
 pub mod database;
 pub mod house;
 pub mod instance;
+pub mod mixed;
 pub mod network;
 pub mod people;
 pub mod pgbouncer;
