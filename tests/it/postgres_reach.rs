@@ -168,6 +168,39 @@ fn a_commit_whose_answer_is_lost_is_written_once() {
 }
 
 #[test]
+fn a_commit_that_a_falling_server_knows_nothing_of_is_made_again() {
+    // Of a transaction nothing is written down before its commit, so its number is given to another afterwards.
+    let mut server = Postgres::with(&["wal_writer_delay=10000"], "");
+    let url = server.application("shop");
+    let (instance, driver) = (Instance::on(&url, &[("DATABASE_TIMEOUT", "1000")]), Driver::node());
+    let backend = Backend::new(&instance.url());
+    connect(&driver, &instance.url(), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    assert_eq!(backend.publish(&kitchen(), 0)["durable"], true);
+    server
+        .psql(
+            "shop",
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END';
+             CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON realtime.log_events
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()",
+        )
+        .unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(backend.publish(&kitchen(), 1)["durable"], false));
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'PgSleep'";
+        eventually("its commit waits", || (server.psql("shop", waiting).unwrap() == "1").then_some(()));
+        server.kill();
+    });
+    server.restart();
+    server.psql("shop", "DROP TRIGGER waits ON realtime.log_events").unwrap();
+    let n = 2;
+    eventually("durable again", || (backend.insist(&kitchen(), n)["durable"] == true).then_some(()));
+    has_each_once(&driver, "chef", n + 1);
+    assert_eq!(logged(&server), (0..=n).collect::<Vec<_>>());
+    driver.call("disconnect", json!({ "client": "chef" }));
+}
+
+#[test]
 fn a_network_that_stops_holds_nobody_up_and_leaves_no_connection_half_used() {
     let server = Postgres::start();
     let url = server.application("shop");
