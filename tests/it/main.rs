@@ -12,6 +12,7 @@ mod biscuits;
 mod client_library;
 mod cluster;
 mod cluster_node;
+mod cluster_node_events;
 mod cluster_outage;
 mod cluster_postgres;
 mod cluster_redis;
