@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -10,12 +10,13 @@ use crate::cluster::{have_one_order, is_recovered_at_another};
 use crate::cluster_node::{answers_what_node_asks, moves_the_lease_on, reaches_all_four};
 use crate::cluster_outage::restarts_one_after_the_other;
 use crate::cluster_redis::{Traffic, outlives_redis};
+use crate::support::biscuits::{Keys, expeditor};
 use crate::support::cluster::Cluster;
 use crate::support::mixed::Mixed;
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::postgres::Postgres;
 use crate::support::stock::{Backend, Pace, connect, recovered, seen};
-use crate::support::{Driver, eventually, token};
+use crate::support::{Driver, Instance, eventually, token};
 
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
@@ -62,6 +63,35 @@ fn what_a_node_server_asks_of_its_peers_does_not_time_out_on_postgres() {
 fn the_lease_moves_on_when_its_holder_dies_on_postgres() {
     let postgres = Postgres::start();
     moves_the_lease_on(Mixed::among(Cluster::on_postgres(2, &postgres)));
+}
+
+#[test]
+fn a_token_that_is_revoked_from_the_command_line_ends_its_sessions_at_every_instance_at_once() {
+    const ROUNDS: u32 = 12;
+    let postgres = Postgres::start();
+    let url = postgres.application("restaurant");
+    let (keys, driver) = (Keys::generate(1), Driver::node());
+    let migrated = expeditor(&["migrate"], &[("DATABASE_URL", &url)], "");
+    assert!(migrated.contains("log"), "{migrated}");
+    let instances = [(); 2].map(|()| Instance::on(&url, &[("BISCUIT_PUBLIC_KEY", &keys.public)]));
+    let listening = "SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN expeditor'";
+    eventually("both listen", || (postgres.psql("restaurant", listening).unwrap() == "2").then_some(()));
+    let mut took = Duration::ZERO;
+    for round in 0..ROUNDS {
+        let display = keys.mint(&["--device", &format!("d{round}"), "--staff", &format!("{BISTRO}=CHEF")]);
+        let clients = [0, 1].map(|index| format!("display{round}.{index}"));
+        for (instance, client) in instances.iter().zip(&clients) {
+            driver.connect(instance, client, &display);
+        }
+        expeditor(&["token", "revoke"], &[("DATABASE_URL", &url)], &display);
+        let began = Instant::now();
+        for client in &clients {
+            driver.call("wait", json!({ "client": client, "event": "$disconnect", "count": 1 }));
+        }
+        took += began.elapsed();
+    }
+    // By the looks that each makes by itself it would be twice that, and more.
+    assert!(took < ROUNDS * Duration::from_millis(125), "{took:?}");
 }
 
 /// A publisher's events have its number in front of their own: there is no order between publishers in an outage.
