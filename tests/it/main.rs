@@ -32,6 +32,7 @@ mod orders;
 mod outage;
 mod postgres;
 mod postgres_databases;
+mod postgres_pruning;
 mod postgres_reach;
 mod publishing;
 mod recovery;

@@ -20,20 +20,20 @@ contract! {
     what_is_too_old_or_too_much_is_let_go,
 }
 
-fn room(n: usize) -> RoomName {
+pub fn room(n: usize) -> RoomName {
     RoomName::parse(&format!("tab:c{n:08}")).unwrap()
 }
 
-fn append(rooms: &[RoomName], n: usize) -> Append {
+pub fn append(rooms: &[RoomName], n: usize) -> Append {
     let event = Event::of("e", &json!({ "n": n }));
     Append { rooms: rooms.into(), event, kept: true, name: None, change: None, held_as: None }
 }
 
-fn named(id: &str, digest: u8) -> PublishName {
+pub fn named(id: &str, digest: u8) -> PublishName {
     PublishName { publisher: "backend".into(), id: id.into(), digest: [digest; 32] }
 }
 
-fn commit(store: &Store, writes: Vec<Write>) -> Committed {
+pub fn commit(store: &Store, writes: Vec<Write>) -> Committed {
     let landed = Arc::new(AtomicBool::new(false));
     let committed = store.block_on(store.commit(writes, landed.clone())).unwrap();
     assert!(landed.load(Ordering::Acquire));
@@ -44,7 +44,7 @@ fn write(store: &Store, write: Write) -> Written {
     commit(store, vec![write]).written[0]
 }
 
-fn placed(written: Written) -> Position {
+pub fn placed(written: Written) -> Position {
     let Written::Placed(position) = written else { panic!("no place: {written:?}") };
     position
 }
