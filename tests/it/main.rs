@@ -34,6 +34,7 @@ mod postgres;
 mod postgres_databases;
 mod postgres_pruning;
 mod postgres_reach;
+mod postgres_tls;
 mod publishing;
 mod recovery;
 mod recovery_chaos;
