@@ -113,7 +113,20 @@ fn are_all_of(whose: &str, events: &[u64], published: &[u64]) {
     assert!(by_publisher.is_empty(), "{whose}");
 }
 
-/// Publishes at one instance until it is `done`; how many there were, and how many of them were not stored at once.
+/// Publishes at each instance while `trouble` lasts; how many there were, and how many of them were not stored at once.
+fn publish_during(backends: &[Backend], trouble: impl FnOnce()) -> Vec<(u64, u64)> {
+    let done = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let publishers: Vec<_> = (0..)
+            .zip(backends)
+            .map(|(index, backend)| scope.spawn(move || publish_until(done, backend, index * OF_ONE)))
+            .collect();
+        trouble();
+        done.store(true, Ordering::Relaxed);
+        publishers.into_iter().map(|publisher| publisher.join().unwrap()).collect()
+    })
+}
+
 fn publish_until(done: &AtomicBool, backend: &Backend, first: u64) -> (u64, u64) {
     let (mut pace, mut n, mut unstored) = (Pace::start(), 0, 0);
     while !done.load(Ordering::Relaxed) {
@@ -122,6 +135,14 @@ fn publish_until(done: &AtomicBool, backend: &Backend, first: u64) -> (u64, u64)
         pace.wait(Duration::from_millis(20));
     }
     (n, unstored)
+}
+
+/// The number of every event in the log, in order.
+fn logged(postgres: &Postgres) -> Vec<u64> {
+    let query =
+        "SELECT string_agg(payload::json ->> 'n', ',' ORDER BY position) FROM realtime.log_events WHERE event = 'e'";
+    let numbers = postgres.psql("restaurant", query).unwrap();
+    numbers.split(',').map(|number| number.parse().unwrap()).collect()
 }
 
 #[test]
@@ -134,21 +155,13 @@ fn postgres_is_killed_for_ten_seconds_and_live_events_reach_all_three_instances_
         driver.ask_ok(name, "kitchen:join", &json!({ "venueId": BISTRO }));
     }
     let backends: Vec<Backend> = cluster.servers.iter().map(|server| Backend::new(&server.url())).collect();
-    let done = AtomicBool::new(false);
-    let counts: Vec<(u64, u64)> = std::thread::scope(|scope| {
-        let publishing: Vec<_> = (0..)
-            .zip(&backends)
-            .map(|(index, backend)| {
-                let done = &done;
-                scope.spawn(move || publish_until(done, backend, index * OF_ONE))
-            })
-            .collect();
+    let counts = publish_during(&backends, || {
         let mut away = Pace::start();
         away.wait(Duration::from_secs(1));
         postgres.kill();
         away.wait(Duration::from_secs(9));
         // What is published now is seen now: nothing waits for the database.
-        let live = json!({ "rooms": [kitchen()], "event": "live", "payload": null });
+        let live = json!({ "room": kitchen(), "event": "live", "payload": null });
         assert_eq!(backends[0].ask(&live)["durable"], false);
         chefs.iter().for_each(|chef| drop(driver.wait(chef, "live", 0)));
         away.wait(Duration::from_secs(1));
@@ -158,8 +171,6 @@ fn postgres_is_killed_for_ten_seconds_and_live_events_reach_all_three_instances_
             eventually("durable again", || (backend.ask(&probe)["durable"] == true).then_some(()));
         }
         away.wait(Duration::from_secs(1));
-        done.store(true, Ordering::Relaxed);
-        publishing.into_iter().map(|publishing| publishing.join().unwrap()).collect()
     });
     let published: Vec<u64> = counts.iter().map(|(published, _)| *published).collect();
     assert!(counts.iter().all(|(_, unstored)| *unstored > 300), "most of ten seconds: {counts:?}");
@@ -167,10 +178,7 @@ fn postgres_is_killed_for_ten_seconds_and_live_events_reach_all_three_instances_
     for index in 0..3 {
         eventually("what was held back is stored", || (cluster.count(index, "expeditor_log_held") == 0).then_some(()));
     }
-    let logged =
-        "SELECT string_agg(payload::json ->> 'n', ',' ORDER BY position) FROM realtime.log_events WHERE event = 'e'";
-    let stored = postgres.psql("restaurant", logged).unwrap();
-    are_all_of("the log", &stored.split(',').map(|n| n.parse().unwrap()).collect::<Vec<_>>(), &published);
+    are_all_of("the log", &logged(&postgres), &published);
     for chef in chefs {
         driver.call("wait", json!({ "client": chef, "event": "e", "count": all }));
         are_all_of(chef, &seen(&driver, chef), &published);
