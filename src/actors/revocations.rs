@@ -1,5 +1,6 @@
 //! The RevocationMonitor looks whether the tokens of live sessions have been revoked, and tells
-//! the sessions. It never judges: a revoked token's session ends, and that is the session's work.
+//! the sessions. It never judges: a revoked token's session ends, and that is the session's work. It looks at once
+//! where the database tells of a revocation, and now and then by itself.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,11 +23,20 @@ struct Watched {
 pub struct RevocationMonitor {
     store: Store,
     watched: HashMap<SessionKey, Watched>,
+    /// The next look, unless one is under way.
+    next: Option<SpawnHandle>,
+    /// A token was revoked since the look under way began.
+    again: bool,
 }
+
+/// A token was revoked somewhere: look now.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct LookNow;
 
 impl RevocationMonitor {
     pub fn start(store: Store) -> Addr<Self> {
-        Self::create(|_| Self { store, watched: HashMap::new() })
+        Self::create(|_| Self { store, watched: HashMap::new(), next: None, again: false })
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -49,10 +59,36 @@ impl RevocationMonitor {
             if failures > 0 {
                 tracing::warn!(failures, "revocations could not be read");
             }
-            // After the answers, so that a slow database is not asked twice at once.
-            ctx.run_later(PERIOD, Self::look);
+            monitor.look_later(ctx);
         });
         ctx.spawn(looking);
+    }
+
+    /// After the answers, so that a slow database is not asked twice at once.
+    fn look_later(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::take(&mut self.again) {
+            return self.look(ctx);
+        }
+        self.next = Some(ctx.run_later(PERIOD, |monitor, ctx| {
+            monitor.next = None;
+            monitor.look(ctx);
+        }));
+    }
+
+    /// Has the database's notifications lead to a look, where it has any.
+    fn listen(&self, ctx: &Context<Self>) {
+        let Some(mut news) = self.store.news() else { return };
+        let monitor = ctx.address().downgrade();
+        actix_rt::spawn(async move {
+            let mut known = news.borrow_and_update().revocations;
+            while news.changed().await.is_ok() {
+                let heard = news.borrow_and_update().revocations;
+                let Some(monitor) = monitor.upgrade() else { return };
+                if std::mem::replace(&mut known, heard) != heard {
+                    monitor.do_send(LookNow);
+                }
+            }
+        });
     }
 
     fn tell(&mut self, key: SessionKey) {
@@ -67,6 +103,21 @@ impl Actor for RevocationMonitor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.look(ctx);
+        self.listen(ctx);
+    }
+}
+
+impl Handler<LookNow> for RevocationMonitor {
+    type Result = ();
+
+    fn handle(&mut self, _: LookNow, ctx: &mut Self::Context) {
+        match self.next.take() {
+            Some(next) => {
+                ctx.cancel_future(next);
+                self.look(ctx);
+            }
+            None => self.again = true,
+        }
     }
 }
 
