@@ -1,15 +1,20 @@
 //! The RevocationMonitor looks whether the tokens of live sessions have been revoked, and tells
 //! the sessions. It never judges: a revoked token's session ends, and that is the session's work.
+//!
+//! A panic does not end it: which tokens it watches is known to nobody else, and some may wait in its mailbox.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::future::join_all;
 
-use super::messages::{SessionKey, TokenRevoked, UnwatchToken, WatchToken};
+use super::insight::{Post, Probe};
+use super::messages::{ProvokePanic, SessionKey, TokenRevoked, UnwatchToken, WatchToken};
+use super::supervision;
 use crate::domain::RevocationId;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// A look, and the way to the session, fit into the second within which it has to end.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -22,11 +27,13 @@ struct Watched {
 pub struct RevocationMonitor {
     store: Store,
     watched: HashMap<SessionKey, Watched>,
+    probe: Arc<Probe>,
 }
 
 impl RevocationMonitor {
-    pub fn start(store: Store) -> Addr<Self> {
-        Self::create(|_| Self { store, watched: HashMap::new() })
+    pub fn start(store: Store, probe: Arc<Probe>) -> Post<Self> {
+        let monitor = Self { store, watched: HashMap::new(), probe: probe.clone() };
+        Post::new(Self::create(|_| monitor), probe)
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -37,22 +44,35 @@ impl RevocationMonitor {
             join_all(watched.into_iter().map(async |(key, ids)| (key, store.is_revoked(&ids).await))).await
         };
         let looking = looking.into_actor(self).map(|answers, monitor, ctx| {
-            let mut failures = 0;
-            for (key, revoked) in answers {
-                match revoked {
-                    Ok(true) => monitor.tell(key),
-                    Ok(false) => {}
-                    // Who was let in stays in while the database is away.
-                    Err(_) => failures += 1,
-                }
-            }
-            if failures > 0 {
-                tracing::warn!(failures, "revocations could not be read");
-            }
+            let _handling = monitor.probe.clone().handling_other();
+            monitor.go_on(|monitor| monitor.compare(answers));
             // After the answers, so that a slow database is not asked twice at once.
             ctx.run_later(PERIOD, Self::look);
         });
         ctx.spawn(looking);
+    }
+
+    fn compare(&mut self, answers: Vec<(SessionKey, Result<bool, StoreError>)>) {
+        let mut failures = 0;
+        for (key, revoked) in answers {
+            match revoked {
+                Ok(true) => self.tell(key),
+                Ok(false) => {}
+                // Who was let in stays in while the database is away.
+                Err(_) => failures += 1,
+            }
+        }
+        self.probe.note_look(failures == 0);
+        if failures > 0 {
+            tracing::warn!(failures, "revocations could not be read");
+        }
+    }
+
+    fn go_on(&mut self, handle: impl FnOnce(&mut Self)) {
+        if let Err(panic) = supervision::survived(|| handle(self)) {
+            tracing::error!(panic, "the monitor of revocations panicked and goes on");
+            self.probe.note_restart(&panic);
+        }
     }
 
     fn tell(&mut self, key: SessionKey) {
@@ -74,6 +94,7 @@ impl Handler<WatchToken> for RevocationMonitor {
     type Result = ();
 
     fn handle(&mut self, message: WatchToken, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         let WatchToken { ids, key, session } = message;
         self.watched.insert(key, Watched { ids, session });
     }
@@ -83,6 +104,16 @@ impl Handler<UnwatchToken> for RevocationMonitor {
     type Result = ();
 
     fn handle(&mut self, message: UnwatchToken, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         self.watched.remove(&message.key);
+    }
+}
+
+impl Handler<ProvokePanic> for RevocationMonitor {
+    type Result = ();
+
+    fn handle(&mut self, _: ProvokePanic, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
+        self.go_on(|_| panic!("provoked by a test"));
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -78,6 +78,8 @@ pub struct Metrics {
     pub delivery: Histogram,
     mailboxes: HashMap<&'static str, Gauge>,
     transports: HashMap<&'static str, Gauge>,
+    looks: HashMap<&'static str, Gauge>,
+    restarts: HashMap<&'static str, Counter>,
     log_waiting: Gauge,
     sessions_behind: Gauge,
     log_appends: Counter,
@@ -137,7 +139,13 @@ impl Metrics {
         ["entered", "replayed", "incomplete", "invalid", "forbidden", "too_many_rooms", "rate_limited", "failed"];
 
     /// The mailboxes that all sessions share: the values of `expeditor_mailbox_depth`'s label.
-    pub const MAILBOXES: [&'static str; 5] = ["registry", "sequencer", "rights", "bridge", "audience"];
+    pub const MAILBOXES: [&'static str; 6] = ["registry", "sequencer", "rights", "revocations", "bridge", "audience"];
+
+    /// Who looks at the database again and again: the values of `expeditor_last_look_timestamp_seconds`' label.
+    pub const MONITORS: [&'static str; 2] = ["rights", "revocations"];
+
+    /// Who goes on after a panic, besides rooms: the values of `expeditor_actor_restarts_total`'s label.
+    pub const RESTARTING: [&'static str; 2] = ["revocations", "bridge"];
 
     /// The values of `expeditor_connections`' label.
     pub const TRANSPORTS: [&'static str; 2] = ["websocket", "polling"];
@@ -207,6 +215,8 @@ impl Metrics {
             delivery: recorder.register_histogram(&Key::from_static_name("expeditor_delivery_seconds"), &METADATA),
             mailboxes: gauges("expeditor_mailbox_depth", "actor", &Self::MAILBOXES),
             transports: gauges("expeditor_connections", "transport", &Self::TRANSPORTS),
+            looks: gauges("expeditor_last_look_timestamp_seconds", "actor", &Self::MONITORS),
+            restarts: counters("expeditor_actor_restarts_total", "actor", &Self::RESTARTING),
             log_waiting: gauge("expeditor_log_waiting"),
             sessions_behind: gauge("expeditor_sessions_behind"),
             log_appends: counter("expeditor_log_writes_total"),
@@ -314,6 +324,20 @@ impl Metrics {
     pub fn set_mailbox(&self, actor: &'static str, depth: u64) {
         if let Some(gauge) = self.mailboxes.get(actor) {
             gauge.set(depth as f64);
+        }
+    }
+
+    /// When one of [`Self::MONITORS`] last saw all that it wanted to.
+    pub fn set_looked(&self, actor: &'static str, at: SystemTime) {
+        if let Some(gauge) = self.looks.get(actor) {
+            gauge.set(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+        }
+    }
+
+    /// How often one of [`Self::RESTARTING`] has panicked since the start.
+    pub fn set_restarts(&self, actor: &'static str, restarts: u32) {
+        if let Some(counter) = self.restarts.get(actor) {
+            counter.absolute(restarts.into());
         }
     }
 

@@ -34,6 +34,7 @@ impl Sampler {
         let shared = note_mailboxes(services);
         let log_lag = census.sequencer.read().backlog;
         note_sessions(services, log_lag);
+        note_monitors(services);
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed;
         let ms = |share| newest.quantile_us(share).map(|us| us / 1_000.0);
         census.series.push(Point {
@@ -60,11 +61,22 @@ fn note_mailboxes(services: &SessionServices) -> u64 {
         ("registry", census.registry.take_peak()),
         ("sequencer", census.sequencer.take_peak()),
         ("rights", census.rights.take_peak()),
+        ("revocations", census.revocations.take_peak()),
         ("bridge", census.bridge.take_peak()),
         ("audience", audiences.unwrap_or_default()),
     ];
     depths.iter().for_each(|(actor, depth)| services.metrics.set_mailbox(actor, *depth));
     depths.iter().map(|(_, depth)| *depth).max().unwrap_or_default()
+}
+
+fn note_monitors(services: &SessionServices) {
+    let SessionServices { census, metrics, .. } = services;
+    for (actor, probe) in [("rights", &census.rights), ("revocations", &census.revocations)] {
+        probe.looked().into_iter().for_each(|at| metrics.set_looked(actor, census.time_of(at)));
+    }
+    for (actor, probe) in [("revocations", &census.revocations), ("bridge", &census.bridge)] {
+        metrics.set_restarts(actor, probe.restarts());
+    }
 }
 
 fn note_sessions(services: &SessionServices, log_lag: u64) {

@@ -14,6 +14,8 @@ export interface Actor {
   restarts: number;
   lastFailure: string | null;
   lag: number;
+  // Of what looks at the database again and again.
+  sinceLookMs?: number;
 }
 
 export interface House {
@@ -23,6 +25,7 @@ export interface House {
   rooms: number;
   behind: number;
   restarted: number;
+  away: string[];
   durable: boolean;
   waitingForLog: number;
   draining: boolean;

@@ -11,6 +11,7 @@ const well: House = {
   rooms: 1,
   behind: 0,
   restarted: 0,
+  away: [],
   durable: true,
   waitingForLog: 0,
   draining: false,
@@ -21,10 +22,15 @@ test('nothing is said while nothing is wrong', () => {
 });
 
 test('the worst comes first', () => {
-  const found = problems({ ...well, behind: 3, restarted: 1, durable: false, waitingForLog: 1200 });
+  const found = problems({ ...well, behind: 3, restarted: 1, away: ['bridge'], durable: false, waitingForLog: 1200 });
   assert.deepEqual(
     found.map(({ text }) => text),
-    ['The database does not answer: 1,200 events wait for it', 'One room was started again', '3 sessions are behind'],
+    [
+      'The database does not answer: 1,200 events wait for it',
+      'Redis does not relay: other instances are told late, through the database',
+      'One actor was started again',
+      '3 sessions are behind',
+    ],
   );
 });
 
