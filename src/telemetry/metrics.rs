@@ -85,6 +85,7 @@ pub struct Metrics {
     log_appends: Counter,
     log_commits: Histogram,
     log_held: Gauge,
+    log_outage: Gauge,
     audit_stored: Counter,
     audit_dropped: Counter,
     recoveries: HashMap<&'static str, Counter>,
@@ -222,6 +223,7 @@ impl Metrics {
             log_appends: counter("expeditor_log_writes_total"),
             log_commits: recorder.register_histogram(&Key::from_static_name("expeditor_log_commit_seconds"), &METADATA),
             log_held: gauge("expeditor_log_held"),
+            log_outage: gauge("expeditor_log_outage_seconds"),
             audit_stored: counter("expeditor_audit_rows_total"),
             audit_dropped: counter("expeditor_audit_dropped_total"),
             recoveries: counters("expeditor_recoveries_total", "outcome", &Self::RECOVERIES),
@@ -318,6 +320,11 @@ impl Metrics {
     /// How much is held back for a database that does not answer.
     pub fn set_log_held(&self, writes: usize) {
         self.log_held.set(writes as f64);
+    }
+
+    /// For how long the database has not taken what is published; nothing while it does.
+    pub fn set_outage(&self, lasted: Duration) {
+        self.log_outage.set(lasted.as_secs_f64());
     }
 
     /// How many messages waited at most; `actor` is one of [`Self::MAILBOXES`].

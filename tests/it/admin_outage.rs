@@ -2,14 +2,17 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use expeditor::actors::messages::ProvokePanic;
 use expeditor::domain::RoomName;
 use serde_json::{Value, json};
 
 use crate::admin::{ADMIN, ask, kitchen};
+use crate::outage::lock;
 use crate::support::biscuits::{Keys, revoke};
-use crate::support::people::BISTRO;
-use crate::support::{Driver, Instance, eventually};
+use crate::support::people::{BISTRO, BURGER, CHEF};
+use crate::support::stock::Backend;
+use crate::support::{Driver, Instance, eventually, token};
 
 fn actor(instance: &Instance, kind: &str) -> Value {
     ask(instance, &format!("actors?kind={kind}"))["actors"][0].clone()
@@ -61,4 +64,60 @@ fn the_monitor_of_revocations_is_shown_and_goes_on_after_a_failure_and_a_panic()
     });
     revoke(&instance.database, &display, &[]);
     assert_eq!(driver.wait("display", "$disconnect", 0), "io server disconnect", "it watches what it watched before");
+}
+
+#[test]
+fn while_the_database_is_locked_it_shows_what_is_held_back_and_since_when() {
+    let (instance, driver) = (Instance::with(&[("ADMIN_TOKEN", ADMIN)]), Driver::node());
+    let backend = Backend::new(&instance.url());
+    driver.connect(&instance, "chef", &token(CHEF));
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    assert_eq!(backend.publish(&kitchen(), 0)["durable"], true);
+    let house = || ask(&instance, "actors")["house"].clone();
+    let sequencer = || actor(&instance, "sequencer");
+    let nothing_waits = |what: &str| {
+        eventually(what, || {
+            let house = house();
+            let shown = (&house["waitingForLog"], &house["heldBack"], &house["awaySince"], &house["durable"]);
+            (shown == (&json!(0), &json!(0), &Value::Null, &json!(true))).then_some(())
+        });
+    };
+    nothing_waits("an answer that waited for the disk is not counted any more");
+    let began = Utc::now() - TimeDelta::milliseconds(1);
+    let locked = lock(&instance);
+    // One that waits, in the batch that the database does not take.
+    assert_eq!(backend.publish(&kitchen(), 1)["durable"], false);
+    let first = house();
+    assert_eq!((&first["waitingForLog"], &first["heldBack"]), (&json!(1), &json!(1)), "nothing else has come");
+    assert_eq!(sequencer()["state"], "outage");
+    let since = first["awaySince"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    assert!(began <= since && since <= Utc::now(), "{since}");
+    for n in 2..=30 {
+        assert_eq!(backend.publish(&kitchen(), n)["durable"], false);
+    }
+    // A change waits for a moment, and is refused when it has waited for too long: nothing else is going on then.
+    let refused = driver.ask("chef", "kitchen:bump", &json!({ "tabItemId": BURGER }));
+    assert_eq!(refused["error"]["code"], "UNAVAILABLE");
+    let later = house();
+    assert_eq!(
+        (&later["waitingForLog"], &later["heldBack"], sequencer()["lag"].as_u64()),
+        (&json!(30), &json!(30), Some(30))
+    );
+    assert_eq!(later["awaySince"], first["awaySince"]);
+    let (status, ready) = instance.get_json("/health/ready", &[]);
+    assert_eq!((status, &ready["ready"], &ready["database"]), (503, &json!(false), &json!(false)));
+    assert_eq!(metric(&instance, "expeditor_log_held"), 30.0);
+    eventually("the metrics", || {
+        let lasted = (Utc::now() - since).as_seconds_f64();
+        let shown = metric(&instance, "expeditor_log_outage_seconds");
+        (shown > 0.0 && shown <= lasted && metric(&instance, "expeditor_log_waiting") == 30.0).then_some(())
+    });
+    drop(locked);
+    nothing_waits("all is stored");
+    assert_eq!(sequencer()["state"], "running");
+    assert_eq!(instance.get("/health/ready", &[]).0, 200);
+    eventually("the metrics are as before", || {
+        let gauges = ["expeditor_log_held", "expeditor_log_outage_seconds", "expeditor_log_waiting"];
+        gauges.iter().all(|gauge| metric(&instance, gauge) == 0.0).then_some(())
+    });
 }

@@ -11,5 +11,7 @@ mod dispatch;
 mod look;
 mod outage;
 mod tail;
+mod view;
 
-pub use actor::{LogView, Sequencer};
+pub use actor::Sequencer;
+pub use view::LogView;

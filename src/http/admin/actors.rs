@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::shape::{Actor, lag_of};
+use super::shape::{Actor, iso, lag_of};
 use super::{HttpState, bad_request, look};
 use crate::actors::insight::{Probe, State, Vitals};
 use crate::actors::session::SessionServices;
@@ -201,6 +201,8 @@ fn house(services: &SessionServices, rows: &[Row], draining: bool) -> Value {
         "restarted": restarted,
         "away": away,
         "durable": services.view.is_durable(),
+        "awaySince": services.view.away_since().map(iso),
+        "heldBack": services.view.held(),
         "waitingForLog": services.census.sequencer.read().backlog,
         "draining": draining,
     })

@@ -27,6 +27,10 @@ export interface House {
   restarted: number;
   away: string[];
   durable: boolean;
+  // While the database does not answer.
+  awaySince: string | null;
+  // Of what waits for the log, that went out before it was stored.
+  heldBack: number;
   waitingForLog: number;
   draining: boolean;
 }

@@ -1,6 +1,6 @@
 // What is wrong, in one line each, the worst first.
 import type { House } from './api';
-import { count } from './format';
+import { count, time } from './format';
 
 export interface Problem {
   text: string;
@@ -18,7 +18,9 @@ const missing: Record<string, string | undefined> = {
 export function problems(house: House): Problem[] {
   const found: Problem[] = [];
   if (!house.durable) {
-    found.push({ text: `The database does not answer: ${count(house.waitingForLog)} events wait for it`, bad: true });
+    const since = `The database has not answered since ${time(house.awaySince)}`;
+    const waits = `${count(house.waitingForLog)} events wait for it, ${count(house.heldBack)} of them went out unstored`;
+    found.push({ text: `${since}: ${waits}`, bad: true });
   }
   for (const kind of house.away) found.push({ text: missing[kind] ?? `${kind} is away`, bad: true });
   if (house.draining) found.push({ text: 'The instance is stopping', bad: true });
