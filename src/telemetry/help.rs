@@ -30,6 +30,7 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
             "How late a worker thread came to its work at the worst in the last 5 seconds, by worker",
         ),
         ("expeditor_log_outage_seconds", "For how long the database has not taken what is published; 0 while it does"),
+        ("expeditor_index_lag_seconds", "How long ago the embedded database's index by room had all events"),
         ("expeditor_log_held", "Writes that are held back because the database does not answer"),
     ];
     let counters = [

@@ -86,6 +86,7 @@ pub struct Metrics {
     log_commits: Histogram,
     log_held: Gauge,
     log_outage: Gauge,
+    index_lag: Gauge,
     audit_stored: Counter,
     audit_dropped: Counter,
     recoveries: HashMap<&'static str, Counter>,
@@ -224,6 +225,7 @@ impl Metrics {
             log_commits: recorder.register_histogram(&Key::from_static_name("expeditor_log_commit_seconds"), &METADATA),
             log_held: gauge("expeditor_log_held"),
             log_outage: gauge("expeditor_log_outage_seconds"),
+            index_lag: gauge("expeditor_index_lag_seconds"),
             audit_stored: counter("expeditor_audit_rows_total"),
             audit_dropped: counter("expeditor_audit_dropped_total"),
             recoveries: counters("expeditor_recoveries_total", "outcome", &Self::RECOVERIES),
@@ -325,6 +327,11 @@ impl Metrics {
     /// For how long the database has not taken what is published; nothing while it does.
     pub fn set_outage(&self, lasted: Duration) {
         self.log_outage.set(lasted.as_secs_f64());
+    }
+
+    /// How long ago the log's index by room had all events.
+    pub fn set_index_lag(&self, lag: Duration) {
+        self.index_lag.set(lag.as_secs_f64());
     }
 
     /// How many messages waited at most; `actor` is one of [`Self::MAILBOXES`].

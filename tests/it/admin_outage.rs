@@ -121,3 +121,16 @@ fn while_the_database_is_locked_it_shows_what_is_held_back_and_since_when() {
         gauges.iter().all(|gauge| metric(&instance, gauge) == 0.0).then_some(())
     });
 }
+
+#[test]
+fn an_index_that_does_not_follow_shows() {
+    let instance = Instance::start();
+    instance.execute("CREATE TRIGGER stop BEFORE INSERT ON log_index BEGIN SELECT RAISE(ABORT, 'no'); END");
+    assert_eq!(Backend::new(&instance.url()).publish(&kitchen(), 0)["durable"], true);
+    let lag = || instance.services().store.index_lag().as_secs_f64();
+    eventually("the index stays behind", || (lag() > 3.0).then_some(()));
+    eventually("the metric", || (metric(&instance, "expeditor_index_lag_seconds") > 3.0).then_some(()));
+    instance.execute("DROP TRIGGER stop");
+    eventually("it follows", || (lag() < 1.0).then_some(()));
+    eventually("the metric tells it", || (metric(&instance, "expeditor_index_lag_seconds") < 3.0).then_some(()));
+}

@@ -37,6 +37,7 @@ impl Sampler {
         note_monitors(services);
         let away = services.view.away_since().and_then(|since| since.elapsed().ok());
         services.metrics.set_outage(away.unwrap_or_default());
+        services.metrics.set_index_lag(services.store.index_lag());
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed;
         let ms = |share| newest.quantile_us(share).map(|us| us / 1_000.0);
         census.series.push(Point {
