@@ -57,10 +57,10 @@ fn the_monitor_of_revocations_is_shown_and_goes_on_after_a_failure_and_a_panic()
         monitor["restarts"] == 1 && failure.contains("provoked by a test")
     });
     eventually("the metrics", || {
-        let restarts = metric(&instance, r#"expeditor_actor_restarts_total{actor="revocations"}"#);
+        let restarts = instance.metric(r#"expeditor_actor_restarts_total{actor="revocations"}"#);
         let looked = metric(&instance, r#"expeditor_last_look_timestamp_seconds{actor="revocations"}"#);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-        (restarts == 1.0 && (0.0..15.0).contains(&(now - looked))).then_some(())
+        (restarts == 1 && (0.0..15.0).contains(&(now - looked))).then_some(())
     });
     revoke(&instance.database, &display, &[]);
     assert_eq!(driver.wait("display", "$disconnect", 0), "io server disconnect", "it watches what it watched before");
@@ -106,11 +106,11 @@ fn while_the_database_is_locked_it_shows_what_is_held_back_and_since_when() {
     assert_eq!(later["awaySince"], first["awaySince"]);
     let (status, ready) = instance.get_json("/health/ready", &[]);
     assert_eq!((status, &ready["ready"], &ready["database"]), (503, &json!(false), &json!(false)));
-    assert_eq!(metric(&instance, "expeditor_log_held"), 30.0);
+    assert_eq!(instance.metric("expeditor_log_held"), 30);
     eventually("the metrics", || {
         let lasted = (Utc::now() - since).as_seconds_f64();
         let shown = metric(&instance, "expeditor_log_outage_seconds");
-        (shown > 0.0 && shown <= lasted && metric(&instance, "expeditor_log_waiting") == 30.0).then_some(())
+        (shown > 0.0 && shown <= lasted && instance.metric("expeditor_log_waiting") == 30).then_some(())
     });
     drop(locked);
     nothing_waits("all is stored");
