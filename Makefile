@@ -67,19 +67,19 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # All of them by default: make bench SHAPES=A,B ROUNDS=1 SERVERS=expeditor,floor OUTPUT=trial.md
 ROUNDS ?= 3
-SHAPES ?= A,B,C,D,E,F,G,P
-SERVERS ?= expeditor,node,bun,bare,floor
+SHAPES ?= A,B,C,D,E,F,G,P,S,W,X
+SERVERS ?= expeditor,expeditor-volatile,expeditor-postgresql,node,bun,bare,floor
 OUTPUT ?= RESULTS.md
 CURVES ?= latency,memory,growth
 # Divides the phases of the specification's load test, 8 minutes in all.
 SHORTER ?= 1
 BENCH = cd bench && cargo run --release --quiet --
 
-bench: bench-peers redis ## Measures it beside its peers and writes bench/RESULTS.md; takes half an hour
+bench: bench-peers redis postgres ## Measures it beside its peers and writes bench/RESULTS.md; takes most of an hour
 	$(BENCH) shapes --rounds $(ROUNDS) --shapes $(SHAPES) --servers $(SERVERS) --output $(OUTPUT)
 
 bench-curves: bench-peers ## How latency, memory and cost grow: bench/plots/
-	$(BENCH) curves --rounds $(ROUNDS) --curves $(CURVES) --servers $(SERVERS)
+	$(BENCH) curves --rounds $(ROUNDS) --curves $(CURVES) --servers expeditor,node,bun,bare,floor
 
 bench-artillery: bench/artillery/node_modules/.stamp ## The specification's load test: bench/artillery/RESULTS.md
 	cargo build --release

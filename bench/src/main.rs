@@ -10,10 +10,12 @@ mod load;
 mod measure;
 mod pace;
 mod plots;
+mod postgres;
 mod process;
 mod report;
 mod restaurant;
 mod shapes;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,7 +39,7 @@ enum Command {
         #[command(flatten)]
         run: Run,
         /// Only these shapes, such as A,D.
-        #[arg(long, default_value = "A,B,C,D,E,F,G,P")]
+        #[arg(long, default_value = "A,B,C,D,E,F,G,P,S,W,X")]
         shapes: String,
         /// Where the table goes.
         #[arg(long, default_value = "RESULTS.md")]
@@ -77,7 +79,11 @@ pub struct Run {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Only these servers.
-    #[arg(long, value_delimiter = ',', default_value = "expeditor,node,bun,bare,floor")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "expeditor,expeditor-volatile,expeditor-postgresql,node,bun,bare,floor"
+    )]
     servers: Vec<String>,
 }
 

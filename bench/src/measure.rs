@@ -6,6 +6,7 @@ use crate::load::Load;
 use crate::process::{Server, cpu_of};
 use crate::restaurant::Restaurant;
 use crate::shapes::{Drive, Shape};
+use crate::watch::Watch;
 
 /// What was measured, each with its name and unit.
 pub type Figures = Vec<(&'static str, f64)>;
@@ -40,12 +41,26 @@ pub fn measure(shape: &Shape, name: &str, restaurant: &Restaurant, time: Duratio
             let grown = server.resident_kib()?.saturating_sub(empty);
             Ok(vec![("KiB each", grown as f64 / shape.clients as f64)])
         }
-        Drive::InFlight(_) | Drive::Rate(_) | Drive::Acknowledged(_) => {
+        Drive::Once => {
             let mut load = connect()?;
             load.until_all_joined(ALL_JOINED)?;
+            load.publish();
+            let lost = load.drain()?;
+            Ok(vec![("ms", server.started.elapsed().as_secs_f64() * 1e3), ("lost", lost as f64)])
+        }
+        Drive::InFlight(_) | Drive::Rate(_) | Drive::Acknowledged(_) => {
+            let mut load = connect()?;
+            load.publish_to(shape.published);
+            load.volatile = name == "expeditor-volatile";
+            load.until_all_joined(ALL_JOINED)?;
+            let watch = if shape.watched { Some(Watch::start(server.addresses[0])) } else { None };
             drive(&mut load, shape.drive, WARM_UP)?;
             load.drain()?;
-            driven(&mut load, &server, shape.drive, time)
+            let mut figures = driven(&mut load, &server, shape.drive, time)?;
+            if let Some(watch) = watch {
+                figures.extend(watch.end()?);
+            }
+            Ok(figures)
         }
     }
 }
@@ -55,7 +70,7 @@ fn drive(load: &mut Load, drive: Drive, time: Duration) -> anyhow::Result<()> {
         Drive::InFlight(in_flight) => load.closed_loop(in_flight, time),
         Drive::Acknowledged(in_flight) => load.acknowledged_loop(in_flight, time),
         Drive::Rate(rate) => load.open_loop(rate, time),
-        Drive::Idle | Drive::Join => load.idle(time),
+        Drive::Idle | Drive::Join | Drive::Once => load.idle(time),
     }
 }
 

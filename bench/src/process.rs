@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::restaurant::{Restaurant, SERVER_SECRET, USER_SECRET};
+use crate::restaurant::{ADMIN_TOKEN, Restaurant, SERVER_SECRET, USER_SECRET};
 
-/// The servers that are compared, in the order of the table's columns.
-pub const ALL: [&str; 5] = ["expeditor", "node", "bun", "bare", "floor"];
+/// The servers that are compared, in the order of the table's columns. The second is the first, with events that
+/// are not to be stored, the third is the first on PostgreSQL.
+pub const ALL: [&str; 7] = ["expeditor", "expeditor-volatile", "expeditor-postgresql", "node", "bun", "bare", "floor"];
 
 /// Linux counts a process's time in hundredths of a second.
 const TICK: Duration = Duration::from_millis(10);
@@ -28,6 +29,8 @@ impl Drop for Process {
 
 pub struct Server {
     instances: Vec<Process>,
+    /// When the first instance was started.
+    pub started: Instant,
     pub addresses: Vec<SocketAddr>,
     /// What instances find each other through.
     redis: Option<Process>,
@@ -36,7 +39,7 @@ pub struct Server {
 impl Server {
     /// `instances` of one server; more than one are tied through a Redis of their own.
     pub fn start(name: &str, restaurant: &Restaurant, instances: usize) -> anyhow::Result<Self> {
-        let mut server = Self { instances: Vec::new(), addresses: Vec::new(), redis: None };
+        let mut server = Self { instances: Vec::new(), started: Instant::now(), addresses: Vec::new(), redis: None };
         let redis = if instances > 1 { Some(server.start_redis()?) } else { None };
         for _ in 0..instances {
             let address = free_address()?;
@@ -45,9 +48,13 @@ impl Server {
                 .env("PORT", address.port().to_string())
                 .env("NEXTAUTH_SECRET", USER_SECRET)
                 .env("SOCKET_SERVER_SECRET", SERVER_SECRET)
+                .env("ADMIN_TOKEN", ADMIN_TOKEN)
                 .stdout(Stdio::null());
             if let Some(redis) = redis {
                 command.env("REDIS_URL", format!("redis://{redis}"));
+            }
+            if server.instances.is_empty() {
+                server.started = Instant::now();
             }
             server.instances.push(Process(command.spawn().context(name.to_owned())?));
             wait_until_it_listens(address)?;
@@ -100,11 +107,14 @@ pub fn root() -> &'static Path {
 
 fn program(name: &str, port: u16, restaurant: &Restaurant) -> anyhow::Result<Command> {
     Ok(match name {
-        "expeditor" => {
-            let database = format!("sqlite://{}", restaurant.database().display());
+        "expeditor" | "expeditor-volatile" | "expeditor-postgresql" => {
+            let embedded = name != "expeditor-postgresql";
+            let database = if embedded { restaurant.sqlite() } else { restaurant.postgres()? };
             let migrated = Command::new(expeditor()).arg("migrate").env("DATABASE_URL", &database).output()?;
             ensure!(migrated.status.success(), "expeditor migrate failed");
-            restaurant.fill()?;
+            if embedded {
+                restaurant.fill()?;
+            }
             let mut command = Command::new(expeditor());
             // What a deployment sets, and nothing else.
             command.env("DATABASE_URL", database).env("NODE_ENV", "production").env("HOST", "127.0.0.1");
@@ -129,7 +139,7 @@ fn program(name: &str, port: u16, restaurant: &Restaurant) -> anyhow::Result<Com
     })
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

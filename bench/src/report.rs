@@ -26,8 +26,9 @@ fn table(measured: &[Measured], rounds: usize) -> anyhow::Result<String> {
     let mut text = format!(
         "# Results\n\nMade by `make bench`: every server in turn, interleaved, {rounds} rounds in one run on one machine\n\
          ({}), the load generator beside the server. Medians, and in brackets the range. Node, Bun and\n\
-         bare socketioxide answer database look-ups from memory; expeditor reads its SQLite file. No setting is on for\n\
-         the benchmark that is not on by default.\n\n",
+         bare socketioxide answer database look-ups from memory; expeditor reads and writes its SQLite file, and\n\
+         expeditor-postgresql a PostgreSQL server whose processes' time is not in its figures. expeditor-volatile is\n\
+         expeditor with events that are not to be stored. No setting is on for the benchmark that is not on by default.\n\n",
         machine()
     );
     writeln!(text, "| shape | {} |", servers.join(" | "))?;

@@ -76,6 +76,10 @@ impl Seat {
         let late = !self.live.get() && begin != Begin::FromLog;
         let mut rooms = self.rooms.borrow_mut();
         if !rooms.iter().any(|entered| entered.room == *room) {
+            if rooms.is_empty() {
+                // Its user's own, and the one that it is here for.
+                rooms.reserve_exact(2);
+            }
             rooms.push(SeatRoom { room: room.clone(), at, entry, late });
         }
         drop(rooms);

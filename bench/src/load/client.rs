@@ -73,16 +73,17 @@ impl Client {
 
 /// An event of the load. After `number` anything may follow: the payload, and
 /// arguments behind it, such as the event's offset.
-pub fn event(number: u64, room: &str, ack: Option<u64>, out: &mut Vec<u8>) {
+pub fn event(number: u64, room: &str, ack: Option<u64>, volatile: bool, out: &mut Vec<u8>) {
     use std::io::Write as _;
     out.extend_from_slice(b"42");
     if let Some(ack) = ack {
         write!(out, "{ack}").ok();
     }
+    let volatile = if volatile { r#","volatile":true"# } else { "" };
     // Writing to a Vec does not fail.
     write!(
         out,
-        r#"["broadcast",{{"room":"tab:{room}","event":"kitchen:new-order","payload":{{"n":1{number:09},"venueId":"cvenuebench0000000000001","tabId":"ctab0000000000","items":[{{"id":"citem000000000000000000001","name":"Burger","quantity":1,"modifiers":["NO ONIONS","EXTRA CHEESE"],"notes":"medium rare, nut allergy at the table"}},{{"id":"citem000000000000000000002","name":"Fries","quantity":2,"modifiers":[],"notes":null}}],"timestamp":"2026-11-24T12:00:00.000Z"}}}}]"#
+        r#"["broadcast",{{"room":"tab:{room}","event":"kitchen:new-order","payload":{{"n":1{number:09},"venueId":"cvenuebench0000000000001","tabId":"ctab0000000000","items":[{{"id":"citem000000000000000000001","name":"Burger","quantity":1,"modifiers":["NO ONIONS","EXTRA CHEESE"],"notes":"medium rare, nut allergy at the table"}},{{"id":"citem000000000000000000002","name":"Fries","quantity":2,"modifiers":[],"notes":null}}],"timestamp":"2026-11-24T12:00:00.000Z"}}{volatile}}}]"#
     )
     .ok();
 }
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn an_offset_behind_the_payload_does_not_matter() {
         let mut sent = Vec::new();
-        event(1_234, "ctab0000000001", None, &mut sent);
+        event(1_234, "ctab0000000001", None, false, &mut sent);
         let text = String::from_utf8(sent).unwrap();
         let payload = text.split_once(r#""payload":"#).unwrap().1.strip_suffix("}]").unwrap();
         for packet in [

@@ -34,6 +34,10 @@ pub struct Load {
     joined: usize,
     joined_last: Instant,
     pub seen: Seen,
+    /// The first so many rooms are published to.
+    published: usize,
+    /// Events are not to be stored.
+    pub volatile: bool,
     /// Latency is that of acknowledgements, not of deliveries.
     acknowledged: bool,
     tokens: Vec<String>,
@@ -65,6 +69,8 @@ impl Load {
             joined: 0,
             joined_last: Instant::now(),
             seen: Seen::new()?,
+            published: rooms,
+            volatile: false,
             acknowledged: false,
             tokens: (0..count).map(|index| restaurant.token(index).to_owned()).collect(),
             buffer: vec![0; 1 << 20],
@@ -81,6 +87,11 @@ impl Load {
             load.clients.push(client);
         }
         Ok(load)
+    }
+
+    /// Publishes to the first so many rooms alone.
+    pub fn publish_to(&mut self, rooms: usize) {
+        self.published = rooms;
     }
 
     fn backend(&self) -> usize {
@@ -171,11 +182,12 @@ impl Load {
         Ok(self.seen.give_up())
     }
 
-    fn publish(&mut self) {
-        let room = (self.next % self.rooms.len() as u64) as usize;
+    pub fn publish(&mut self) {
+        let room = (self.next % self.published as u64) as usize;
         let mut event = std::mem::take(&mut self.event);
         event.clear();
-        client::event(self.next, &tab(room), self.acknowledged.then_some(self.next), &mut event);
+        let ack = self.acknowledged.then_some(self.next);
+        client::event(self.next, &tab(room), ack, self.volatile, &mut event);
         if self.acknowledged {
             self.seen.wants_acknowledgement(self.next);
         }

@@ -30,8 +30,8 @@ impl Load {
 
     fn packet(&mut self, index: usize, packet: &[u8]) -> anyhow::Result<()> {
         if let Some(number) = client::event_number(packet) {
-            // A room's events have numbers that are as many apart as there are rooms.
-            let expected = std::mem::replace(&mut self.clients[index].expected, number + self.rooms.len() as u64);
+            // A room's events have numbers that are as many apart as there are rooms that are published to.
+            let expected = std::mem::replace(&mut self.clients[index].expected, number + self.published as u64);
             self.seen.delivered(number, expected, !self.acknowledged);
             return Ok(());
         }

@@ -103,7 +103,10 @@ impl Journal {
 
     pub fn entered(&self, room: RoomName, key: SessionKey) {
         let from = self.now();
-        self.noted.lock().rooms.entry(room).or_default().push_back(Stay { key, from, until: None });
+        let mut noted = self.noted.lock();
+        // Most rooms are a user's own, with one member.
+        let stays = noted.rooms.entry(room).or_insert_with(|| VecDeque::with_capacity(1));
+        stays.push_back(Stay { key, from, until: None });
     }
 
     pub fn left(&self, room: &RoomName, key: SessionKey) {

@@ -7,31 +7,34 @@ use actix::prelude::*;
 
 use super::probe::Probe;
 
-/// The address of an actor that has a [`Probe`]: an actix mailbox does not say how long it is.
-pub struct Post<A: Actor> {
+/// The address of an actor that has a [`Probe`]: an actix mailbox does not say how long it is. Cheap to clone,
+/// which an actix address is not: each one is an allocation of its own.
+pub struct Post<A: Actor>(Arc<Posted<A>>);
+
+struct Posted<A: Actor> {
     address: Addr<A>,
     probe: Arc<Probe>,
 }
 
 impl<A: Actor> Clone for Post<A> {
     fn clone(&self) -> Self {
-        Self { address: self.address.clone(), probe: self.probe.clone() }
+        Self(self.0.clone())
     }
 }
 
 impl<A: Actor> Post<A> {
     pub fn new(address: Addr<A>, probe: Arc<Probe>) -> Self {
-        Self { address, probe }
+        Self(Arc::new(Posted { address, probe }))
     }
 
     pub fn probe(&self) -> &Arc<Probe> {
-        &self.probe
+        &self.0.probe
     }
 
     /// The same actor, counted by another probe.
     #[must_use]
     pub fn probed(&self, probe: Arc<Probe>) -> Self {
-        Self { address: self.address.clone(), probe }
+        Self::new(self.0.address.clone(), probe)
     }
 
     pub fn do_send<M>(&self, message: M)
@@ -41,8 +44,8 @@ impl<A: Actor> Post<A> {
         A: Handler<M>,
         A::Context: ToEnvelope<A, M>,
     {
-        self.probe.sent();
-        self.address.do_send(message);
+        self.0.probe.sent();
+        self.0.address.do_send(message);
     }
 
     pub fn send<M>(&self, message: M) -> Request<A, M>
@@ -52,12 +55,12 @@ impl<A: Actor> Post<A> {
         A: Handler<M>,
         A::Context: ToEnvelope<A, M>,
     {
-        self.probe.sent();
-        self.address.send(message)
+        self.0.probe.sent();
+        self.0.address.send(message)
     }
 
     pub fn connected(&self) -> bool {
-        self.address.connected()
+        self.0.address.connected()
     }
 
     /// What is sent by this is not counted as sent: its handler uses [`Probe::handling_other`].
@@ -68,6 +71,6 @@ impl<A: Actor> Post<A> {
         A: Handler<M>,
         A::Context: ToEnvelope<A, M>,
     {
-        self.address.clone().recipient()
+        self.0.address.clone().recipient()
     }
 }

@@ -52,14 +52,21 @@ impl Room {
         Post::new(Self::create(|_| Self { seed, state: RoomState::default(), retirement: None }), probe)
     }
 
-    /// Does what may be done now. Nothing else touches the members or the order.
-    fn proceed(&mut self, ctx: &mut Context<Self>) {
-        while let Some(work) = self.state.next_work() {
+    /// Takes a message's work in.
+    fn take(&mut self, work: Work, ctx: &mut Context<Self>) {
+        let now = self.state.accept(work);
+        self.proceed(now, ctx);
+    }
+
+    /// Does this, and what waits as far as it may be done now. Nothing else touches the members or the order.
+    fn proceed(&mut self, mut next: Option<Work>, ctx: &mut Context<Self>) {
+        while let Some(work) = next {
             match work {
                 Work::Place(part) => self.place(part, ctx),
                 Work::Enter(entry) => self.enter(entry, ctx),
                 Work::Leave(leave) => self.leave(leave),
             }
+            next = self.state.next_work();
         }
         self.consider_retiring(ctx);
     }
@@ -164,10 +171,7 @@ impl Handler<Place> for Room {
 
     fn handle(&mut self, message: Place, ctx: &mut Self::Context) {
         let _handling = self.seed.probe.handling();
-        supervision::supervised(|| {
-            self.state.accept(Work::Place(message.part));
-            self.proceed(ctx);
-        });
+        supervision::supervised(|| self.take(Work::Place(message.part), ctx));
     }
 }
 
@@ -176,10 +180,7 @@ impl Handler<Enter> for Room {
 
     fn handle(&mut self, message: Enter, ctx: &mut Self::Context) {
         let _handling = self.seed.probe.handling();
-        supervision::supervised(|| {
-            self.state.accept(Work::Enter(message.entry));
-            self.proceed(ctx);
-        });
+        supervision::supervised(|| self.take(Work::Enter(message.entry), ctx));
     }
 }
 
@@ -188,10 +189,7 @@ impl Handler<Depart> for Room {
 
     fn handle(&mut self, message: Depart, ctx: &mut Self::Context) {
         let _handling = self.seed.probe.handling();
-        supervision::supervised(|| {
-            self.state.accept(Work::Leave(message.leave));
-            self.proceed(ctx);
-        });
+        supervision::supervised(|| self.take(Work::Leave(message.leave), ctx));
     }
 }
 
@@ -202,7 +200,8 @@ impl Handler<Resume> for Room {
         let _handling = self.seed.probe.handling_other();
         supervision::supervised(|| {
             self.state.resume();
-            self.proceed(ctx);
+            let next = self.state.next_work();
+            self.proceed(next, ctx);
         });
     }
 }

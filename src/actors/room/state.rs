@@ -73,10 +73,15 @@ impl<W> RoomState<W> {
         self.standing = false;
     }
 
-    /// Takes a message's work in; what comes out of [`Self::next_work`] keeps the order.
-    pub fn accept(&mut self, work: W) {
+    /// Takes a message's work in, and gives it back where it may be done now. What waits comes out of
+    /// [`Self::next_work`] later, in order.
+    pub fn accept(&mut self, work: W) -> Option<W> {
         self.handled += 1;
+        if !self.standing && self.backlog.is_empty() {
+            return Some(work);
+        }
         self.backlog.push_back(work);
+        self.next_work()
     }
 
     /// The next work that may be done now.
@@ -98,15 +103,13 @@ mod tests {
     #[test]
     fn work_waits_while_the_room_stands() {
         let mut room = RoomState::default();
-        room.accept('a');
-        room.accept('b');
-        assert_eq!(room.next_work(), Some('a'));
+        assert_eq!(room.accept('a'), Some('a'));
         room.stand();
-        room.accept('c');
+        assert_eq!(room.accept('b'), None);
         assert_eq!(room.next_work(), None);
         assert!(!room.is_empty());
         room.resume();
-        assert_eq!(room.next_work(), Some('b'));
+        assert_eq!(room.accept('c'), Some('b'));
         assert_eq!(room.next_work(), Some('c'));
         assert_eq!(room.next_work(), None);
         assert_eq!(room.handled(), 3);

@@ -12,7 +12,9 @@ use actix::prelude::*;
 use indexmap::IndexMap;
 use tracing::Span;
 
-use super::actor::{InFlight, Landed, Sequencer, read_foreign};
+use super::actor::Sequencer;
+use super::batches::{InFlight, Landed};
+use super::look::read_foreign;
 use crate::actors::cluster_messages::{BridgeStarted, PeerIsAt, Relayed, RelayedLoose, Stored, StoredHere, WentOut};
 use crate::actors::logged::Logged;
 use crate::actors::messages::Placed;

@@ -8,6 +8,9 @@ use actix::prelude::*;
 use super::actor::Sequencer;
 use super::cluster::Cluster;
 use crate::actors::messages::Look;
+use crate::domain::Position;
+use crate::store::Store;
+use crate::store::log::StoredEvent;
 
 /// When the log is looked into next.
 pub struct Looking {
@@ -115,4 +118,23 @@ impl Handler<Look> for Sequencer {
         let _handling = self.census.sequencer.handling();
         self.look_soon(ctx);
     }
+}
+
+/// What other processes wrote to the log between two positions. It is stored, so this is asked until it is answered.
+pub(super) async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
+    const AGAIN: Duration = Duration::from_millis(200);
+    let (mut after, mut found) = (head, Vec::new());
+    while after < before {
+        match store.read_between(after, before).await {
+            Ok((events, through)) => {
+                found.extend(events);
+                after = through;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "another process's events cannot be read yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+    found
 }

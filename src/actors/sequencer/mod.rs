@@ -6,10 +6,12 @@
 mod actor;
 mod answers;
 mod backlog;
+mod batches;
 mod cluster;
 mod dispatch;
 mod look;
 mod outage;
+mod pace;
 mod tail;
 mod view;
 

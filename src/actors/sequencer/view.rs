@@ -1,4 +1,4 @@
-//! What others may see of the log without asking: the sequencer writes it, everybody reads it.
+//! What others may see of the log without asking the sequencer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::domain::{LogId, Position};
 use crate::store::log::LogInfo;
 
-/// What others may see of the log without asking.
+/// Written by the sequencer alone.
 pub struct LogView {
     pub log: LogId,
     head: AtomicU64,
