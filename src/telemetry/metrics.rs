@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -16,6 +16,7 @@ use super::bridge::BridgeMetrics;
 use super::help::describe;
 use super::queries::QueryMetrics;
 use super::runtime::{Lateness, RuntimeMetrics};
+use super::sampled::SampledMetrics;
 use crate::domain::{Command, Refusal};
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
@@ -76,17 +77,9 @@ pub struct Metrics {
     pub lane_takeovers: Counter,
     /// From an event's receipt until a thread has handed it to its members; a sample.
     pub delivery: Histogram,
-    mailboxes: HashMap<&'static str, Gauge>,
-    transports: HashMap<&'static str, Gauge>,
-    looks: HashMap<&'static str, Gauge>,
-    restarts: HashMap<&'static str, Counter>,
-    log_waiting: Gauge,
-    sessions_behind: Gauge,
     log_appends: Counter,
     log_commits: Histogram,
     log_held: Gauge,
-    log_outage: Gauge,
-    index_lag: Gauge,
     audit_stored: Counter,
     audit_dropped: Counter,
     recoveries: HashMap<&'static str, Counter>,
@@ -97,6 +90,8 @@ pub struct Metrics {
     events: HashMap<(&'static str, EventStatus), Counter>,
     durations: HashMap<&'static str, Histogram>,
     pub bridge: BridgeMetrics,
+    /// Set now and then.
+    pub sampled: SampledMetrics,
 }
 
 impl Metrics {
@@ -140,18 +135,6 @@ impl Metrics {
     pub const JOINS: [&'static str; 8] =
         ["entered", "replayed", "incomplete", "invalid", "forbidden", "too_many_rooms", "rate_limited", "failed"];
 
-    /// The mailboxes that all sessions share: the values of `expeditor_mailbox_depth`'s label.
-    pub const MAILBOXES: [&'static str; 6] = ["registry", "sequencer", "rights", "revocations", "bridge", "audience"];
-
-    /// Who looks at the database again and again: the values of `expeditor_last_look_timestamp_seconds`' label.
-    pub const MONITORS: [&'static str; 2] = ["rights", "revocations"];
-
-    /// Who goes on after a panic, besides rooms: the values of `expeditor_actor_restarts_total`'s label.
-    pub const RESTARTING: [&'static str; 2] = ["revocations", "bridge"];
-
-    /// The values of `expeditor_connections`' label.
-    pub const TRANSPORTS: [&'static str; 2] = ["websocket", "polling"];
-
     /// The label of an event that no client may send.
     const UNKNOWN: &'static str = "unknown";
 
@@ -175,13 +158,6 @@ impl Metrics {
         let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
         let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
         let event_names = || Command::EVENTS.into_iter().chain([Self::UNKNOWN]);
-        let gauges = |name: &'static str, label: &'static str, values: &[&'static str]| {
-            let gauge = |value: &&'static str| {
-                let key = Key::from_parts(name, vec![Label::new(label, *value)]);
-                (*value, recorder.register_gauge(&key, &METADATA))
-            };
-            values.iter().map(gauge).collect::<HashMap<_, _>>()
-        };
         let events = event_names()
             .flat_map(|event| EventStatus::ALL.map(|status| (event, status)))
             .map(|(event, status)| {
@@ -215,17 +191,9 @@ impl Metrics {
             slow_sessions: counter("expeditor_slow_sessions_total"),
             lane_takeovers: counter("expeditor_lane_takeovers_total"),
             delivery: recorder.register_histogram(&Key::from_static_name("expeditor_delivery_seconds"), &METADATA),
-            mailboxes: gauges("expeditor_mailbox_depth", "actor", &Self::MAILBOXES),
-            transports: gauges("expeditor_connections", "transport", &Self::TRANSPORTS),
-            looks: gauges("expeditor_last_look_timestamp_seconds", "actor", &Self::MONITORS),
-            restarts: counters("expeditor_actor_restarts_total", "actor", &Self::RESTARTING),
-            log_waiting: gauge("expeditor_log_waiting"),
-            sessions_behind: gauge("expeditor_sessions_behind"),
             log_appends: counter("expeditor_log_writes_total"),
             log_commits: recorder.register_histogram(&Key::from_static_name("expeditor_log_commit_seconds"), &METADATA),
             log_held: gauge("expeditor_log_held"),
-            log_outage: gauge("expeditor_log_outage_seconds"),
-            index_lag: gauge("expeditor_index_lag_seconds"),
             audit_stored: counter("expeditor_audit_rows_total"),
             audit_dropped: counter("expeditor_audit_dropped_total"),
             recoveries: counters("expeditor_recoveries_total", "outcome", &Self::RECOVERIES),
@@ -236,6 +204,7 @@ impl Metrics {
             events,
             durations,
             bridge: BridgeMetrics::new(&recorder, &METADATA),
+            sampled: SampledMetrics::new(&recorder, &METADATA),
             runtime,
             recorder,
         }
@@ -322,50 +291,6 @@ impl Metrics {
     /// How much is held back for a database that does not answer.
     pub fn set_log_held(&self, writes: usize) {
         self.log_held.set(writes as f64);
-    }
-
-    /// For how long the database has not taken what is published; nothing while it does.
-    pub fn set_outage(&self, lasted: Duration) {
-        self.log_outage.set(lasted.as_secs_f64());
-    }
-
-    /// How long ago the log's index by room had all events.
-    pub fn set_index_lag(&self, lag: Duration) {
-        self.index_lag.set(lag.as_secs_f64());
-    }
-
-    /// How many messages waited at most; `actor` is one of [`Self::MAILBOXES`].
-    pub fn set_mailbox(&self, actor: &'static str, depth: u64) {
-        if let Some(gauge) = self.mailboxes.get(actor) {
-            gauge.set(depth as f64);
-        }
-    }
-
-    /// When one of [`Self::MONITORS`] last saw all that it wanted to.
-    pub fn set_looked(&self, actor: &'static str, at: SystemTime) {
-        if let Some(gauge) = self.looks.get(actor) {
-            gauge.set(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
-        }
-    }
-
-    /// How often one of [`Self::RESTARTING`] has panicked since the start.
-    pub fn set_restarts(&self, actor: &'static str, restarts: u32) {
-        if let Some(counter) = self.restarts.get(actor) {
-            counter.absolute(restarts.into());
-        }
-    }
-
-    /// How many sessions there are; `transport` is one of [`Self::TRANSPORTS`].
-    pub fn set_transport(&self, transport: &'static str, sessions: usize) {
-        if let Some(gauge) = self.transports.get(transport) {
-            gauge.set(sessions as f64);
-        }
-    }
-
-    /// Events that wait to be stored, and sessions that read theirs from the log.
-    pub fn set_lags(&self, log: u64, sessions: usize) {
-        self.log_waiting.set(log as f64);
-        self.sessions_behind.set(sessions as f64);
     }
 
     pub fn set_rooms(&self, count: usize) {

@@ -61,8 +61,9 @@ pub struct Probe {
     backlog: AtomicU64,
     restarts: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
-    /// For one that looks at the database again and again: when it last saw all that it wanted to.
-    looked: Mutex<Option<Instant>>,
+    /// For one that looks at the database again and again: when it last saw all that it wanted to, in ms after
+    /// the start, and one more; 0 before the first time.
+    looked_ms: AtomicU64,
     times: Times,
     rate: Mutex<Rate>,
 }
@@ -109,7 +110,7 @@ impl Default for Probe {
             backlog: AtomicU64::new(0),
             restarts: AtomicU32::new(0),
             last_failure: Mutex::default(),
-            looked: Mutex::default(),
+            looked_ms: AtomicU64::new(0),
             times: Times::default(),
             rate: Mutex::new(Rate { at: started, handled: 0, per_second: 0.0 }),
         }
@@ -142,13 +143,15 @@ impl Probe {
     pub fn note_look(&self, whole: bool) {
         self.set_state(if whole { State::Running } else { State::Outage });
         if whole {
-            *self.looked.lock() = Some(Instant::now());
+            let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.looked_ms.store(ms.saturating_add(1), Ordering::Relaxed);
         }
     }
 
     /// When all was last seen that [`Self::note_look`] tells of.
     pub fn looked(&self) -> Option<Instant> {
-        *self.looked.lock()
+        let ms = self.looked_ms.load(Ordering::Relaxed);
+        (ms > 0).then(|| self.started + Duration::from_millis(ms - 1))
     }
 
     pub(super) fn sent(&self) {
