@@ -11,6 +11,7 @@ use crate::admin::{ADMIN, ask, kitchen};
 use crate::outage::lock;
 use crate::support::biscuits::{Keys, revoke};
 use crate::support::people::{BISTRO, BURGER, CHEF};
+use crate::support::postgres::Postgres;
 use crate::support::stock::Backend;
 use crate::support::{Driver, Instance, eventually, token};
 
@@ -120,6 +121,37 @@ fn while_the_database_is_locked_it_shows_what_is_held_back_and_since_when() {
         let gauges = ["expeditor_log_held", "expeditor_log_outage_seconds", "expeditor_log_waiting"];
         gauges.iter().all(|gauge| metric(&instance, gauge) == 0.0).then_some(())
     });
+}
+
+#[test]
+fn with_postgresql_killed_it_shows_what_is_held_back_and_who_reads_in_vain() {
+    let (mut server, keys, driver) = (Postgres::start(), Keys::generate(1), Driver::node());
+    let variables = [("ADMIN_TOKEN", ADMIN), ("BISCUIT_PUBLIC_KEY", keys.public.as_str()), ("DATABASE_TIMEOUT", "500")];
+    let instance = Instance::on(&server.application("restaurant"), &variables);
+    let backend = Backend::new(&instance.url());
+    driver.connect(&instance, "chef", &token(CHEF));
+    driver.connect(&instance, "display", &keys.mint(&["--device", "pass", "--staff", &format!("{BISTRO}=CHEF")]));
+    assert_eq!(backend.publish(&kitchen(), 0)["durable"], true);
+    let house = || ask(&instance, "actors")["house"].clone();
+    server.kill();
+    for n in 1..=20 {
+        assert_eq!(backend.publish(&kitchen(), n)["durable"], false);
+    }
+    assert_eq!(house()["heldBack"], 20);
+    assert!(house()["awaySince"].is_string() && house()["durable"] == false);
+    eventually("nothing is read", || (house()["away"] == json!(["rights", "revocations"])).then_some(()));
+    // A biscuit cannot be looked at now, which is nobody's fault.
+    let operator = keys.mint(&["--role", "ADMIN"]);
+    let by = |token: &str| instance.get("/admin/api/actors", &[("authorization", &format!("Bearer {token}"))]).0;
+    assert_eq!((by(&operator), by(ADMIN), by("wrong")), (503, 200, 401));
+    assert_eq!(instance.metric(r#"expeditor_admin_refusals_total{cause="wrong"}"#), 1);
+    server.restart();
+    eventually("all is as before", || {
+        let house = house();
+        let held = (&house["heldBack"], &house["waitingForLog"], &house["awaySince"], &house["away"]);
+        (held == (&json!(0), &json!(0), &Value::Null, &json!([]))).then_some(())
+    });
+    assert_eq!(by(&operator), 200);
 }
 
 #[test]
