@@ -101,6 +101,24 @@ fn a_biscuit_lets_it_in_as_the_policy_says_and_its_end_ends_it() {
 }
 
 #[test]
+fn who_guesses_has_to_wait_even_with_a_biscuit() {
+    let (keys, driver) = (Keys::generate(1), Driver::node());
+    let instance = Instance::with(&[("BISCUIT_PUBLIC_KEY", &keys.public), ("ADMIN_MAX_FAILURES", "2")]);
+    let operator = keys.mint(&["--role", "ADMIN"]);
+    for token in ["wrong", &keys.mint(&["--role", "SYSTEM"]), &operator] {
+        let answer = connect(&driver, &instance, &json!({ "password": token }));
+        assert_eq!(answer["message"], "invalid credentials");
+    }
+    for (cause, count) in [("wrong", 2), ("too_many", 1)] {
+        assert_eq!(instance.metric(&format!(r#"expeditor_admin_refusals_total{{cause="{cause}"}}"#)), count, "{cause}");
+    }
+    eventually("it has waited", || {
+        let answer = connect(&driver, &instance, &json!({ "password": operator }));
+        (answer["outcome"] == "connected").then_some(())
+    });
+}
+
+#[test]
 fn it_is_told_of_everything_but_payloads_and_its_commands_obey_the_policy() {
     let (instance, driver) = (start(), Driver::node());
     driver.connect(&instance, "backend", SERVER_SECRET);
