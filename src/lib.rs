@@ -2,7 +2,7 @@
 //!
 //! The ways through the house, in order:
 //! - **A connection:** [`app`] accepts; [`socket::handover`] (websocket) or
-//!   [`socket::polling`] brings it to socketioxide; [`socket::server`] asks [`access`] and
+//!   [`socket::polling`] brings it to socketioxide; [`socket::reception`] asks [`access`] and
 //!   [`store`] who it is and starts a [`actors::session`].
 //! - **An event of a client:** [`socket::intake`] → [`actors::session`] → [`domain::command`] →
 //!   [`access::policy`] → [`store`] → the answer.

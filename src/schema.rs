@@ -46,6 +46,7 @@ diesel::table! {
         pid_secret -> Binary,
         boot -> Text,
         indexed -> BigInt,
+        forgotten_through -> BigInt,
     }
 }
 

@@ -32,6 +32,7 @@ pub mod origin;
 pub mod outbox;
 pub mod peer;
 pub mod polling;
+pub mod reception;
 pub mod server;
 pub mod tally;
 pub mod turn;

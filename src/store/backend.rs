@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::StoreError;
 use super::audit::{AuditEntry, AuditFilter, AuditRow};
-use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
+use super::log::{Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 
@@ -28,7 +28,7 @@ pub trait Backend: Send + Sync {
     fn open_orders(&self, venues: Vec<Cuid>) -> Found<Cuid, Arc<Vec<OrderRow>>>;
     fn revoked(&self, ids: Vec<RevocationId>) -> Found<RevocationId, RevocationId>;
     fn session_rooms(&self, sessions: Vec<PidKey>) -> Found<PidKey, Vec<SessionRoom>>;
-    fn pruned_through(&self, rooms: Vec<RoomName>) -> Found<RoomName, Position>;
+    fn gone(&self, rooms: Vec<RoomName>) -> Found<RoomName, Gone>;
 
     fn item(&self, id: Cuid) -> Answer<Option<StoredItem>>;
     fn open_tabs(&self, venue: Cuid) -> Answer<Vec<TabRow>>;
@@ -45,18 +45,18 @@ pub trait Backend: Send + Sync {
     fn take_lease(&self, name: String, holder: String, for_how_long: Duration) -> Answer<bool>;
     fn release_lease(&self, name: String, holder: String) -> Answer<()>;
 
-    fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)>;
+    fn resume(&self, newest: PageLimit) -> Answer<(LogInfo, Vec<StoredEvent>)>;
     fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed>;
     fn synced(&self) -> watch::Receiver<Synced>;
     fn hurry_sync(&self);
     fn index_lag(&self) -> Duration;
     fn news(&self) -> Option<watch::Receiver<News>>;
     fn head(&self) -> Answer<Position>;
-    fn events(
-        &self,
-        starts: Vec<(RoomName, Position)>,
-        up_to: Position,
-        limit: usize,
-    ) -> Answer<Option<Vec<StoredEvent>>>;
-    fn events_between(&self, after: Position, up_to: Position, limit: usize) -> Answer<(Vec<StoredEvent>, Position)>;
+    fn events(&self, starts: Vec<(RoomName, Position)>, up_to: Position, limit: PageLimit) -> Answer<Option<Page>>;
+    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Page>;
+    /// Up to where the events of all rooms are gone.
+    fn all_gone_through(&self) -> Answer<Position>;
+    /// Forgets some of the rooms that have no event, had none after `through`, and that no session may come back
+    /// to; whether there may be more.
+    fn forget_rooms(&self, through: Position) -> Answer<bool>;
 }

@@ -145,6 +145,36 @@ pub struct StoredEvent {
     pub held_as: Option<String>,
 }
 
+/// How much is read from the log at once. What is reached first ends the page, with a whole event.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit {
+    pub events: usize,
+    /// Of payloads, each counted for every room that is read. The event that comes to it is read still.
+    pub bytes: usize,
+}
+
+impl PageLimit {
+    const BYTES: usize = 1024 * 1024;
+
+    /// As many events, where they are not unusually large.
+    pub const fn of(events: usize) -> Self {
+        Self { events, bytes: Self::BYTES }
+    }
+
+    pub(super) fn is_reached(self, events: usize, bytes: usize) -> bool {
+        events >= self.events || bytes >= self.bytes
+    }
+}
+
+/// What was read from the log at once.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// In order.
+    pub events: Vec<StoredEvent>,
+    /// Up to here these are all.
+    pub through: Position,
+}
+
 /// A room of a session, as it was stored.
 #[derive(Clone, Debug)]
 pub struct SessionRoom {
@@ -153,6 +183,15 @@ pub struct SessionRoom {
     pub since: Position,
     /// ms since 1970
     pub seen_at_ms: i64,
+}
+
+/// What of a room's events may be gone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gone {
+    /// Up to here.
+    pub of_room: Position,
+    /// Up to here, of rooms that the log knows no more: this may be one of them.
+    pub of_forgotten: Position,
 }
 
 /// Positions are counted in 63 bits by the database.
@@ -169,11 +208,11 @@ pub(super) fn now_ms() -> i64 {
 }
 
 impl Store {
-    /// What the log is, and its newest events: where a service that starts goes on.
+    /// What the log is, and its newest events, in order: where a service that starts goes on.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn resume_log(&self, newest: usize) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
+    pub async fn resume_log(&self, newest: PageLimit) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {
         self.ask(Query::Resume, self.inner.backend.resume(newest)).await
     }
 
@@ -204,8 +243,8 @@ impl Store {
         self.inner.backend.news()
     }
 
-    /// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in
-    /// order. `None` where some of them are gone.
+    /// The events of the rooms after each one's position, up to and with `up_to`: a page of them.
+    /// `None` where some of them are gone.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
@@ -213,8 +252,8 @@ impl Store {
         &self,
         starts: Vec<(RoomName, Position)>,
         up_to: Position,
-        limit: usize,
-    ) -> Result<Option<Vec<StoredEvent>>, StoreError> {
+        limit: PageLimit,
+    ) -> Result<Option<Page>, StoreError> {
         self.ask(Query::Events, self.inner.backend.events(starts, up_to, limit)).await
     }
 
@@ -226,17 +265,13 @@ impl Store {
         self.ask(Query::Head, self.inner.backend.head()).await
     }
 
-    /// Events between two positions, of all rooms: what another process has written. A page of them, with the
-    /// position up to which it has them all.
+    /// Events between two positions, of all rooms: what another process has written. A page of them.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn read_between(
-        &self,
-        after: Position,
-        up_to: Position,
-    ) -> Result<(Vec<StoredEvent>, Position), StoreError> {
-        self.ask(Query::Events, self.inner.backend.events_between(after, up_to, Self::PAGE)).await
+    pub async fn read_between(&self, after: Position, up_to: Position) -> Result<Page, StoreError> {
+        let limit = PageLimit::of(Self::PAGE);
+        self.ask(Query::Events, self.inner.backend.events_between(after, up_to, limit)).await
     }
 
     /// The rooms that a session was in when it was last here.
@@ -247,11 +282,25 @@ impl Store {
         Ok(self.inner.session_rooms.find(session).await?.unwrap_or_default())
     }
 
-    /// Up to where a room's events may be gone.
+    /// Up to where a room's events may be gone, for a session that has been in it since then: rooms are not forgotten
+    /// while one may come back to them.
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
     pub async fn pruned_through(&self, room: &RoomName) -> Result<Position, StoreError> {
-        Ok(self.inner.pruned_through.find(room.clone()).await?.unwrap_or_default())
+        Ok(self.gone(room).await?.of_room)
+    }
+
+    /// Up to where a room's events may be gone, for anybody.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database gives no answer.
+    pub async fn gone_through(&self, room: &RoomName) -> Result<Position, StoreError> {
+        let Gone { of_room, of_forgotten } = self.gone(room).await?;
+        Ok(of_room.max(of_forgotten))
+    }
+
+    async fn gone(&self, room: &RoomName) -> Result<Gone, StoreError> {
+        Ok(self.inner.gone.find(room.clone()).await?.unwrap_or_default())
     }
 }

@@ -14,9 +14,14 @@ use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::connection::Connection;
-use crate::domain::{Cuid, RevocationId, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts, UserId};
-use crate::schema::{revocations, tab_items, tables, tabs, users, venue_staff, venues};
+use crate::domain::{
+    Cuid, PidKey, RevocationId, RoomName, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts, UserId,
+};
+use crate::schema::{
+    log_head, log_rooms, revocations, session_rooms, tab_items, tables, tabs, users, venue_staff, venues,
+};
 use crate::store::StoreError;
+use crate::store::log::{Gone, SessionRoom, from_db};
 use crate::store::rows::{ItemRow, OrderRow, SheetTab, StoredItem, TabRow, TabSheet, group_by_tab};
 
 /// A column's label, where it is an enumeration.
@@ -202,4 +207,47 @@ pub async fn revoked(
         .load(connection)
         .await?;
     Ok(rows.iter().filter_map(|id| RevocationId::parse(id)).map(|id| (id.clone(), id)).collect())
+}
+
+/// The rooms of sessions, by their keys.
+pub async fn session_rooms(
+    connection: &mut Connection,
+    sessions: Vec<PidKey>,
+) -> Result<HashMap<PidKey, Vec<SessionRoom>>, StoreError> {
+    let by_text: HashMap<String, PidKey> = sessions.into_iter().map(|key| (key.to_string(), key)).collect();
+    let rows: Vec<(String, String, i64, i64, i64)> = session_rooms::table
+        .filter(session_rooms::session.eq_any(by_text.keys()))
+        .select((
+            session_rooms::session,
+            session_rooms::room,
+            session_rooms::entered_at,
+            session_rooms::since,
+            session_rooms::seen_at,
+        ))
+        .load(connection)
+        .await?;
+    let mut found: HashMap<PidKey, Vec<SessionRoom>> = HashMap::new();
+    for (session, room, entered_at, since, seen_at_ms) in rows {
+        if let (Some(key), Some(room)) = (by_text.get(&session), RoomName::parse(&room)) {
+            let room = SessionRoom { room, entered_at: from_db(entered_at), since: from_db(since), seen_at_ms };
+            found.entry(*key).or_default().push(room);
+        }
+    }
+    Ok(found)
+}
+
+/// What of the rooms' events may be gone.
+pub async fn gone(connection: &mut Connection, rooms: Vec<RoomName>) -> Result<HashMap<RoomName, Gone>, StoreError> {
+    let forgotten: i64 = log_head::table.select(log_head::forgotten_through).first(connection).await?;
+    let rows: Vec<(String, i64)> = log_rooms::table
+        .filter(log_rooms::name.eq_any(rooms.iter().map(RoomName::as_str)))
+        .select((log_rooms::name, log_rooms::pruned_through))
+        .load(connection)
+        .await?;
+    let pruned: HashMap<String, i64> = rows.into_iter().collect();
+    let gone = |room: &RoomName| Gone {
+        of_room: pruned.get(room.as_str()).copied().map(from_db).unwrap_or_default(),
+        of_forgotten: from_db(forgotten),
+    };
+    Ok(rooms.into_iter().map(|room| (room.clone(), gone(&room))).collect())
 }

@@ -6,8 +6,10 @@
 
 mod audit;
 mod backend;
+mod forgetting;
 mod loader;
 pub mod log;
+mod log_rows;
 pub mod migrations;
 mod postgres;
 mod rows;
@@ -22,12 +24,12 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
 use crate::config::{DatabaseConfig, DatabaseTarget, LogConfig};
-use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{Cuid, PidKey, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use crate::telemetry::{Metrics, Query, QueryMetrics, StoreFailure};
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 use backend::{Answer, Backend};
 use loader::Loader;
-use log::SessionRoom;
+use log::{Gone, SessionRoom};
 use postgres::Postgres;
 pub use rows::{NewItem, OrderItem, OrderRow, SheetItem, SheetTab, StoredItem, TabRow, TabSheet};
 use sqlite::Sqlite;
@@ -75,7 +77,7 @@ struct Inner {
     /// Finds an id that is revoked.
     revocations: Loader<RevocationId, RevocationId>,
     session_rooms: Loader<PidKey, Vec<SessionRoom>>,
-    pruned_through: Loader<RoomName, Position>,
+    gone: Loader<RoomName, Gone>,
     timeout: Duration,
     meter: Meter,
     /// The database's, as the metrics name it.
@@ -96,9 +98,7 @@ impl Inner {
             orders: Loader::start(&backend, of(Query::Orders), |backend, ids| backend.open_orders(ids)),
             revocations: Loader::start(&backend, of(Query::Revocations), |backend, ids| backend.revoked(ids)),
             session_rooms: Loader::start(&backend, of(Query::SessionRooms), |backend, ids| backend.session_rooms(ids)),
-            pruned_through: Loader::start(&backend, of(Query::PrunedThrough), |backend, ids| {
-                backend.pruned_through(ids)
-            }),
+            gone: Loader::start(&backend, of(Query::PrunedThrough), |backend, ids| backend.gone(ids)),
             backend,
             timeout,
             meter,
@@ -164,6 +164,7 @@ impl Store {
             }
         };
         let _entered = handle.enter();
+        tokio::spawn(forgetting::forget_rooms(Arc::downgrade(&backend), limits.room_grace));
         let inner = Arc::new(Inner::new(backend, config.timeout, runtime, kind));
         Ok(Self { inner, handle: handle.clone() })
     }

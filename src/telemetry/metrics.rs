@@ -10,56 +10,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{PrometheusHandle, PrometheusRecorder};
 
 use super::bridge::BridgeMetrics;
+use super::events::EventMetrics;
 use super::help::describe;
 use super::queries::QueryMetrics;
+use super::recorder;
 use super::runtime::{Lateness, RuntimeMetrics};
 use super::sampled::SampledMetrics;
-use crate::domain::{Command, Refusal};
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
-
-/// The buckets of the specification, in seconds.
-const EVENT_DURATION_BUCKETS: [f64; 7] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
-
-/// In seconds: from a commit on a fast disk to one that makes events go out unstored.
-const COMMIT_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
-
-/// In seconds: from a busy thread's turn to a client that would be called slow.
-const DELIVERY_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
-
-/// In seconds: from rows that are in memory to the longest that an operator would let a question take.
-const STORE_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
-
-/// How a client's event ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EventStatus {
-    Success,
-    Refused,
-    Error,
-}
-
-impl EventStatus {
-    const ALL: [Self; 3] = [Self::Success, Self::Refused, Self::Error];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Refused => "refused",
-            Self::Error => "error",
-        }
-    }
-
-    pub fn of<T>(outcome: &Result<T, Refusal>) -> Self {
-        match outcome {
-            Ok(_) => Self::Success,
-            Err(refusal) if refusal.code.is_failure() => Self::Error,
-            Err(_) => Self::Refused,
-        }
-    }
-}
 
 /// The handles of one instance's metrics.
 pub struct Metrics {
@@ -87,8 +48,7 @@ pub struct Metrics {
     connect_refusals: HashMap<&'static str, Counter>,
     admin_refusals: HashMap<&'static str, Counter>,
     limits: HashMap<&'static str, Counter>,
-    events: HashMap<(&'static str, EventStatus), Counter>,
-    durations: HashMap<&'static str, Histogram>,
+    pub events: EventMetrics,
     pub bridge: BridgeMetrics,
     /// Set now and then.
     pub sampled: SampledMetrics,
@@ -135,43 +95,13 @@ impl Metrics {
     pub const JOINS: [&'static str; 8] =
         ["entered", "replayed", "incomplete", "invalid", "forbidden", "too_many_rooms", "rate_limited", "failed"];
 
-    /// The label of an event that no client may send.
-    const UNKNOWN: &'static str = "unknown";
-
     pub fn new() -> Self {
-        let buckets: [(&str, &[f64]); 4] = [
-            ("socket_event_duration_seconds", &EVENT_DURATION_BUCKETS),
-            ("expeditor_delivery_seconds", &DELIVERY_BUCKETS),
-            ("expeditor_log_commit_seconds", &COMMIT_BUCKETS),
-            ("expeditor_store_seconds", &STORE_BUCKETS),
-        ];
-        let recorder = buckets
-            .into_iter()
-            .try_fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
-                builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
-            })
-            .expect("the lists of buckets are not empty")
-            .build_recorder();
+        let recorder = recorder::build();
         describe(&recorder);
         let runtime = RuntimeMetrics::default();
         runtime.describe(&recorder);
         let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
         let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
-        let event_names = || Command::EVENTS.into_iter().chain([Self::UNKNOWN]);
-        let events = event_names()
-            .flat_map(|event| EventStatus::ALL.map(|status| (event, status)))
-            .map(|(event, status)| {
-                let labels = vec![Label::new("event", event), Label::new("status", status.as_str())];
-                let key = Key::from_parts("socket_events_total", labels);
-                ((event, status), recorder.register_counter(&key, &METADATA))
-            })
-            .collect();
-        let durations = event_names()
-            .map(|event| {
-                let key = Key::from_parts("socket_event_duration_seconds", vec![Label::new("event", event)]);
-                (event, recorder.register_histogram(&key, &METADATA))
-            })
-            .collect();
         let counters = |name: &'static str, label: &'static str, values: &[&'static str]| {
             let counter = |value: &&'static str| {
                 let key = Key::from_parts(name, vec![Label::new(label, *value)]);
@@ -201,23 +131,11 @@ impl Metrics {
             connect_refusals: counters("expeditor_connect_refusals_total", "cause", &Self::CONNECT_REFUSALS),
             admin_refusals: counters("expeditor_admin_refusals_total", "cause", &Self::ADMIN_REFUSALS),
             limits: counters("expeditor_limited_total", "limit", &Self::LIMITS),
-            events,
-            durations,
+            events: EventMetrics::new(&recorder, &METADATA),
             bridge: BridgeMetrics::new(&recorder, &METADATA),
             sampled: SampledMetrics::new(&recorder, &METADATA),
             runtime,
             recorder,
-        }
-    }
-
-    /// Counts a client's event; `event` is `None` where no client may send it.
-    pub fn client_event(&self, event: Option<&'static str>, status: EventStatus, took: Duration) {
-        let event = event.unwrap_or(Self::UNKNOWN);
-        if let Some(counter) = self.events.get(&(event, status)) {
-            counter.increment(1);
-        }
-        if let Some(histogram) = self.durations.get(event) {
-            histogram.record(took.as_secs_f64());
         }
     }
 

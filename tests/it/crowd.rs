@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio::time::interval;
 
 use crate::support::house::{House, Server, free_port};
 use crate::support::people::{BISTRO, CHEF};
@@ -43,18 +44,20 @@ impl Crowd {
         match habit {
             Habit::Silent => {}
             Habit::Trickling => {
+                let mut pace = interval(Duration::from_secs(1));
                 for byte in "GET /health HTTP/1.1\r\nx: ".bytes().chain(std::iter::repeat(b'y')) {
+                    pace.tick().await;
                     if stream.write_all(&[byte]).await.is_err() {
                         break;
                     }
-                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
             Habit::Deaf => {
                 stream.write_all(WEBSOCKET.as_bytes()).await.ok();
+                let mut pace = interval(Duration::from_millis(200));
                 // A hang-up is told without reading.
                 while stream.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    pace.tick().await;
                 }
             }
         }

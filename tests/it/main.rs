@@ -44,6 +44,7 @@ mod slow;
 mod store;
 mod store_audit;
 mod store_log;
+mod store_retention;
 mod supervision;
 mod tokens;
 mod tracing;

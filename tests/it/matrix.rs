@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::admin::ADMIN;
 use crate::support::biscuits::{Keys, attenuate, revoke};
 use crate::support::people::{
     BANNED, BISTRO, BISTRO_TABLE, BURGER, CHEF, DINER, DINER_TAB, DINER_TABLE, FIRED, FRIES, GUEST, GUESTS_NOTE,
@@ -13,12 +14,18 @@ use crate::support::people::{
 };
 use crate::support::{Driver, Instance, SERVER_SECRET, USER_SECRET, token};
 
-/// Everyone, with a token of every kind. The venue of all but the last of the users is the Bistro.
+/// Everyone, with a token of every kind. The venue of all but one of the users is the Bistro.
 fn everyone(instance: &Instance, keys: &Keys) -> Vec<(&'static str, String)> {
     let staff = format!("{BISTRO}=CHEF");
     let display = keys.mint(&["--device", "pass", "--staff", &staff]);
     let lost = keys.mint(&["--device", "lost", "--staff", &staff]);
     revoke(&instance.database, &lost, &[]);
+    let minter = Driver::minter();
+    let session = |library: &str| {
+        let cookie = "authjs.session-token";
+        let request = json!({ "claims": { "sub": CHEF }, "secret": USER_SECRET, "cookie": cookie });
+        minter.call(library, request)["token"].as_str().unwrap().to_owned()
+    };
     vec![
         ("owner", token(OWNER)),
         ("server", token(SERVER)),
@@ -27,6 +34,8 @@ fn everyone(instance: &Instance, keys: &Keys) -> Vec<(&'static str, String)> {
         ("tab's customer", token(GUEST)),
         ("former chef", token(FIRED)),
         ("other venue's chef", token(OTHER_CHEF)),
+        ("chef, session token of NextAuth.js", session("nextAuth")),
+        ("chef, session token of Auth.js", session("authJs")),
         ("backend's secret", SERVER_SECRET.to_owned()),
         ("biscuit: display, CHEF", display.clone()),
         (
@@ -38,6 +47,7 @@ fn everyone(instance: &Instance, keys: &Keys) -> Vec<(&'static str, String)> {
         ("biscuit: backend", keys.mint(&["--role", "SYSTEM"])),
         ("biscuit: backend of the Bistro", keys.mint(&["--role", "SYSTEM", "--venue", BISTRO])),
         ("biscuit: operator", keys.mint(&["--role", "ADMIN"])),
+        ("operators' token", ADMIN.to_owned()),
         ("biscuit: revoked", lost),
         ("biscuit: expired", attenuate(&display, &["--expires-at", "2020-01-01T00:00:00Z"])),
         ("biscuit: another's key", Keys::generate(1).mint(&["--role", "SYSTEM"])),
@@ -86,8 +96,31 @@ fn over_http(instance: &Instance, token: &str) -> Vec<(&'static str, String)> {
         ("POST /api/broadcast", broadcast),
         ("POST /api/rights", rights.to_string()),
         ("GET /health", get("/health")),
+        ("GET /health/ready", get("/health/ready")),
         ("GET /metrics", get("/metrics")),
+        ("GET /asyncapi.json", get("/asyncapi.json")),
+        ("/admin", as_operator(instance, token)),
     ]
+}
+
+/// Every path of the operators: all are open, or none, which is the status then.
+fn as_operator(instance: &Instance, token: &str) -> String {
+    let bearer = format!("Bearer {token}");
+    let get = |path: &str| instance.get(&format!("/admin{path}"), &[("authorization", &bearer)]).0;
+    let post = |path: &str| instance.post_json(&format!("/admin/api/{path}"), token, &json!({})).0;
+    let status = get("");
+    let read = ["/", "/assets/none", "/api/actors", "/api/series", "/api/events?id=none", "/api/audit"];
+    let mut others: Vec<u16> = read.iter().map(|path| get(path)).collect();
+    others.extend([get("/api/rooms/tab:cnobody0000000"), get("/api/sessions/none")]);
+    others.extend([post("rooms/tab:cnobody0000000/restart"), post("sessions/none/disconnect")]);
+    if status == 200 {
+        assert!(others.iter().all(|status| [200, 404].contains(status)), "{others:?}");
+        return "yes".to_owned();
+    }
+    // This one would stop the instance.
+    others.push(post("drain"));
+    assert!(others.iter().all(|other| *other == status), "{status} {others:?}");
+    status.to_string()
 }
 
 fn verdict(answer: &Value) -> String {
@@ -114,7 +147,12 @@ fn row(instance: &Instance, driver: &Driver, token: &str) -> Vec<(&'static str, 
 #[test]
 fn everyone_against_everything() {
     let (keys, driver) = (Keys::generate(1), Driver::node());
-    let instance = Instance::with(&[("BISCUIT_PUBLIC_KEY", &keys.public)]);
+    let instance = Instance::with(&[
+        ("BISCUIT_PUBLIC_KEY", &keys.public),
+        ("ADMIN_TOKEN", ADMIN),
+        // Everybody comes from one address.
+        ("ADMIN_MAX_FAILURES", "1000"),
+    ]);
     let mut table = String::new();
     for (index, (who, token)) in everyone(&instance, &keys).iter().enumerate() {
         let cells = row(&instance, &driver, token);

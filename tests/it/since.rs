@@ -65,12 +65,20 @@ fn since_that_cannot_be_honoured_says_so_and_replays_nothing() {
     backend.ask(&many(&tab(), 1, 60));
     eventually("pruning", || (instance.stored_events() <= 22).then_some(()));
     let other_log = format!("zz.{}", 1);
-    for since in [json!(other_log), json!("garbage"), json!(format!("{log}.zzzzz")), first, json!("x".repeat(2_000))] {
+    for since in
+        [json!(other_log), json!("garbage"), json!(format!("{log}.zzzzz")), first.clone(), json!("x".repeat(2_000))]
+    {
         let joined = driver.ask_ok("chef", "tab:join", &json!({ "tabId": GUESTS_TAB, "since": since }));
         assert_eq!(joined["complete"], false, "{since}: {joined}");
         assert!(joined["offset"].is_string());
         let joined = driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO, "since": "garbage" }));
         assert_eq!(joined["complete"], false);
+    }
+    // A room without an event has nothing since then, unless it may be one that has been forgotten.
+    for complete in [true, false] {
+        let joined = driver.ask_ok("chef", "venue:join", &json!({ "venueId": BISTRO, "since": first }));
+        assert_eq!(joined["complete"], complete, "{joined}");
+        instance.execute("UPDATE log_head SET forgotten_through = 30");
     }
     // The kitchen's orders stand in for the events that cannot be had.
     driver.call("wait", json!({ "client": "chef", "event": "kitchen:orders", "count": 5 }));

@@ -1,16 +1,14 @@
 //! The store's contract but for its log: one suite, which either database has to pass.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use expeditor::domain::{Cuid, Event, KitchenStatus, RevocationId, RoomName, StaffRole, TabStatus, UserId};
+use expeditor::domain::{Cuid, KitchenStatus, RevocationId, StaffRole, TabStatus, UserId};
 use expeditor::store::Store;
-use expeditor::store::log::{Append, Committed, ItemChange, Write, Written};
-use serde_json::json;
+use expeditor::store::log::{Append, ItemChange, PageLimit, Write, Written};
 
 use crate::support::database::{Database, contract};
 use crate::support::eventually;
+use crate::support::log::{append, commit, room};
 use crate::support::people::{
     BANNED, BISTRO, BISTRO_TABLE, BURGER, CHEF, DINER, FRIES, GUEST, GUESTS_NOTE, GUESTS_TAB, SERVER,
 };
@@ -20,6 +18,7 @@ contract! {
     a_change_and_its_event_are_written_together,
     a_lease_has_one_holder,
     what_a_newer_log_knows_is_there_after_a_restart,
+    the_key_of_pids_is_changed_as_the_documentation_says,
 }
 
 fn cuid(text: &str) -> Cuid {
@@ -28,19 +27,6 @@ fn cuid(text: &str) -> Cuid {
 
 fn user(text: &str) -> UserId {
     UserId::parse(text).unwrap()
-}
-
-fn room(n: usize) -> RoomName {
-    RoomName::parse(&format!("tab:c{n:08}")).unwrap()
-}
-
-fn append(rooms: &[RoomName], n: usize) -> Append {
-    let event = Event::of("e", &json!({ "n": n }));
-    Append::kept(rooms.into(), event)
-}
-
-fn commit(store: &Store, writes: Vec<Write>) -> Committed {
-    store.block_on(store.commit(writes, Arc::new(AtomicBool::new(false)))).unwrap()
 }
 
 fn look_ups_give_the_same(database: &Database) {
@@ -133,13 +119,33 @@ fn a_lease_has_one_holder(database: &Database) {
 
 fn what_a_newer_log_knows_is_there_after_a_restart(database: &Database) {
     let first = database.store(&[]);
-    let (before, _) = first.block_on(first.resume_log(10)).unwrap();
+    let (before, _) = first.block_on(first.resume_log(PageLimit::of(10))).unwrap();
     commit(&first, (0..3).map(|n| Write::Append(append(&[room(1), room(2)], n))).collect());
     drop(first);
     let second = database.store(&[]);
-    let (after, newest) = second.block_on(second.resume_log(10)).unwrap();
+    let (after, newest) = second.block_on(second.resume_log(PageLimit::of(10))).unwrap();
     assert_eq!((after.log, after.pid_secret), (before.log, before.pid_secret));
     assert!(after.pid_secret.iter().any(|byte| *byte != 0));
     assert_eq!((after.head, newest.len(), newest[0].rooms.len()), (3, 3, 2));
     assert_eq!(commit(&second, vec![Write::Append(append(&[room(1)], 3))]).before, 3);
+}
+
+fn the_key_of_pids_is_changed_as_the_documentation_says(database: &Database) {
+    let secret = || {
+        let store = database.store(&[]);
+        store.block_on(store.resume_log(PageLimit::of(1))).unwrap().0.pid_secret
+    };
+    let before = secret();
+    let begins = match database {
+        Database::Sqlite(_) => "UPDATE log_head SET pid_secret",
+        Database::Postgres(_) => "UPDATE realtime.log_head SET pid_secret",
+    };
+    let documented = include_str!("../../docs/SECURITY.md").lines().map(str::trim);
+    let statements: Vec<_> = documented.filter(|line| line.starts_with(begins)).collect();
+    let [statement] = statements[..] else { panic!("{statements:?}") };
+    database.execute(statement);
+    let after = secret();
+    assert_ne!(before, after);
+    database.execute(statement);
+    assert_ne!(after, secret(), "it is another one each time");
 }

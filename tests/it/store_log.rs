@@ -1,71 +1,21 @@
 //! The contract of the store's log: one suite, which either database has to pass.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use expeditor::domain::{Event, PidKey, Position, RoomName, UserId};
 use expeditor::store::Store;
-use expeditor::store::log::{Append, Committed, PublishName, SessionRoom, Write, Written};
+use expeditor::store::log::{Append, Page, PageLimit, SessionRoom, Write, Written};
 use serde_json::json;
 
 use crate::support::database::{Database, contract};
 use crate::support::eventually;
+use crate::support::log::{append, commit, key, named, placed, positions, read, room, write};
 use crate::support::people::GUEST;
 
 contract! {
     a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere,
+    a_page_has_a_bound_in_bytes_and_holds_whole_events,
     a_name_is_taken_once,
     sessions_have_their_rooms,
     stores_on_one_database_share_one_order,
-    what_is_too_old_or_too_much_is_let_go,
-}
-
-fn room(n: usize) -> RoomName {
-    RoomName::parse(&format!("tab:c{n:08}")).unwrap()
-}
-
-fn append(rooms: &[RoomName], n: usize) -> Append {
-    let event = Event::of("e", &json!({ "n": n }));
-    Append { rooms: rooms.into(), event, kept: true, name: None, change: None, held_as: None }
-}
-
-fn named(id: &str, digest: u8) -> PublishName {
-    PublishName { publisher: "backend".into(), id: id.into(), digest: [digest; 32] }
-}
-
-fn commit(store: &Store, writes: Vec<Write>) -> Committed {
-    let landed = Arc::new(AtomicBool::new(false));
-    let committed = store.block_on(store.commit(writes, landed.clone())).unwrap();
-    assert!(landed.load(Ordering::Acquire));
-    committed
-}
-
-fn write(store: &Store, write: Write) -> Written {
-    commit(store, vec![write]).written[0]
-}
-
-fn placed(written: Written) -> Position {
-    let Written::Placed(position) = written else { panic!("no place: {written:?}") };
-    position
-}
-
-fn key(began_at: Position, nonce: u8) -> PidKey {
-    PidKey { began_at, began_secs: 7, nonce: [nonce; 16] }
-}
-
-/// Positions and payloads of what a page holds.
-fn read(
-    store: &Store,
-    starts: &[(RoomName, Position)],
-    up_to: Position,
-    limit: usize,
-) -> Option<Vec<(Position, String)>> {
-    let events = store.block_on(store.read_events(starts.to_vec(), up_to, limit)).unwrap()?;
-    Some(events.into_iter().map(|event| (event.position, event.payload)).collect())
-}
-
-fn positions(page: Option<Vec<(Position, String)>>) -> Vec<Position> {
-    page.expect("nothing is gone").into_iter().map(|(position, _)| position).collect()
 }
 
 fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Database) {
@@ -84,23 +34,24 @@ fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Dat
         ],
     );
     assert_eq!(committed.before, 0);
-    let placed = [Written::Placed(1), Written::Placed(2), Written::NotKept, Written::Noted, Written::Placed(3)];
-    assert_eq!(committed.written, placed);
+    let expected = [Written::Placed(1), Written::Placed(2), Written::NotKept, Written::Noted, Written::Placed(3)];
+    assert_eq!(committed.written, expected);
     let more: Vec<_> = (4..300).map(|n| Write::Append(append(&[room(n % 3)], n))).collect();
     assert_eq!(commit(&store, more).before, 3);
     assert_eq!(store.block_on(store.log_head()).unwrap(), 299);
     // An event in two of the rooms is one event, and a limit cuts at the right one.
-    let page = store.block_on(store.read_events(vec![(a.clone(), 0), (b.clone(), 1)], 3, 10)).unwrap().unwrap();
-    let rooms: Vec<_> = page.iter().map(|event| (event.position, event.rooms.len())).collect();
+    let page =
+        store.block_on(store.read_events(vec![(a.clone(), 0), (b.clone(), 1)], 3, PageLimit::of(10))).unwrap().unwrap();
+    let rooms: Vec<_> = page.events.iter().map(|event| (event.position, event.rooms.len())).collect();
     assert_eq!(rooms, [(1, 1), (2, 2), (3, 1)]);
-    assert_eq!(page[1].payload, r#"{"n":2}"#);
+    assert_eq!(page.events[1].payload, r#"{"n":2}"#);
     assert_eq!(positions(read(&store, &[(a.clone(), 0), (b.clone(), 0)], 299, 2)), [1, 2]);
     assert_eq!(positions(read(&store, &[(a, 290), (c.clone(), 0)], 299, 100)), [292, 295, 298]);
     assert_eq!(positions(read(&store, &[(b, 294)], 297, 100)), [296]);
     // What another process would read: all rooms, page by page.
     let (mut after, mut found) = (0, Vec::new());
     while after < 299 {
-        let (events, through) = store.block_on(store.read_between(after, 299)).unwrap();
+        let Page { events, through } = store.block_on(store.read_between(after, 299)).unwrap();
         found.extend(events.into_iter().map(|event| event.position));
         after = through;
     }
@@ -108,12 +59,67 @@ fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Dat
     // A payload is stored as it came: members in their order, however they are escaped.
     let odd = r#"{"z":1,"a":"\u0000 \ud83d\ude00 é","n":1.0}"#;
     let event = Event::new("odd é", serde_json::value::RawValue::from_string(odd.to_owned()).unwrap());
-    let at = self::placed(write(&store, Write::Append(Append { event, ..append(std::slice::from_ref(&c), 0) })));
+    let at = placed(write(&store, Write::Append(Append { event, ..append(std::slice::from_ref(&c), 0) })));
     assert_eq!(read(&store, &[(c, at - 1)], at, 1), Some(vec![(at, odd.to_owned())]));
     // The newest come first to a service that starts.
-    let (info, newest) = store.block_on(store.resume_log(5)).unwrap();
+    let (info, newest) = store.block_on(store.resume_log(PageLimit::of(5))).unwrap();
     assert_eq!((info.head, newest.last().map(|event| event.position)), (300, Some(300)));
     assert!(newest.windows(2).all(|pair| pair[0].position < pair[1].position) && newest.len() >= 4);
+}
+
+/// Reads page by page; each page's positions, and how many rooms each event was read in.
+fn pages(mut read: impl FnMut(Position) -> Page, up_to: Position) -> Vec<Vec<(Position, usize)>> {
+    let (mut after, mut pages) = (0, Vec::new());
+    while after < up_to {
+        let Page { events, through } = read(after);
+        let whole = through == up_to || events.last().is_some_and(|event| event.position == through);
+        assert!(after < through && whole, "nothing is passed over, and there is an end");
+        pages.push(events.iter().map(|event| (event.position, event.rooms.len())).collect());
+        after = through;
+    }
+    pages
+}
+
+fn a_page_has_a_bound_in_bytes_and_holds_whole_events(database: &Database) {
+    const LARGE: usize = 200_000;
+    let store = database.store(&[]);
+    let (a, b, other) = (room(1), room(2), room(3));
+    let large = |rooms: &[RoomName]| {
+        let event = Event::of("e", &json!("x".repeat(LARGE - 2)));
+        Write::Append(Append { event, ..append(rooms, 0) })
+    };
+    // Twelve large ones, every third of them in both rooms; of another room nothing is read.
+    let both = [a.clone(), b.clone()];
+    let writes = (0..12).flat_map(|n| {
+        let rooms = if n % 3 == 0 { &both[..] } else { &both[n % 2..=n % 2] };
+        [large(rooms), Write::Append(append(std::slice::from_ref(&other), n))]
+    });
+    commit(&store, writes.collect());
+    let expected: Vec<_> = (0..12).map(|n| (2 * n + 1, if n % 3 == 0 { 2 } else { 1 })).collect();
+    let starts = |after| vec![(b.clone(), after), (a.clone(), after)];
+    let of_rooms =
+        |limit| pages(|after| store.block_on(store.read_events(starts(after), 24, limit)).unwrap().unwrap(), 24);
+    for indexed in [false, true] {
+        if indexed && let Database::Sqlite(_) = database {
+            eventually("they are in the index", || {
+                (database.number("SELECT count(*) FROM log_index") == 28).then_some(())
+            });
+        }
+        // Six of their places are past a megabyte; a place in either room counts.
+        let usual = of_rooms(PageLimit::of(100));
+        assert_eq!(usual.iter().map(Vec::len).collect::<Vec<_>>(), [4, 5, 3], "{usual:?}");
+        assert_eq!(usual.concat(), expected);
+        // However large an event is, a page has one.
+        let small = of_rooms(PageLimit { events: 100, bytes: 1 });
+        assert!(small.iter().all(|page| page.len() <= 1) && small.concat() == expected, "{small:?}");
+        assert_eq!(of_rooms(PageLimit { events: 5, bytes: usize::MAX >> 1 }).iter().map(Vec::len).max(), Some(5));
+    }
+    // All rooms' events, as another process reads them, and as a service does that starts.
+    let of_all = pages(|after| store.block_on(store.read_between(after, 24)).unwrap(), 24);
+    assert_eq!(of_all.iter().map(Vec::len).collect::<Vec<_>>(), [7, 10, 7], "{of_all:?}");
+    assert_eq!(of_all.concat().len(), 24);
+    let (_, newest) = store.block_on(store.resume_log(PageLimit { events: 100, bytes: 3 * LARGE })).unwrap();
+    assert_eq!(newest.iter().map(|event| event.position).collect::<Vec<_>>(), (19..=24).collect::<Vec<_>>());
 }
 
 fn a_name_is_taken_once(database: &Database) {
@@ -231,30 +237,4 @@ fn stores_on_one_database_share_one_order(database: &Database) {
     places.sort_unstable();
     let head = stores[0].block_on(stores[0].log_head()).unwrap();
     assert_eq!(places, (1..=head).collect::<Vec<_>>());
-}
-
-fn what_is_too_old_or_too_much_is_let_go(database: &Database) {
-    let store = database.store(&[("LOG_MAX_EVENTS", "100"), ("LOG_MAX_AGE_HOURS", "2")]);
-    let (busy, quiet) = (room(1), room(2));
-    commit(&store, (0..30).map(|n| Write::Append(append(std::slice::from_ref(&quiet), n))).collect());
-    commit(&store, (0..150).map(|n| Write::Append(append(std::slice::from_ref(&busy), n))).collect());
-    let pruned = |room: &RoomName| store.block_on(store.pruned_through(room)).unwrap();
-    eventually("the busy room is within its limit", || (pruned(&busy) == 80).then_some(()));
-    assert_eq!(read(&store, &[(busy.clone(), 79)], 180, 1_000), None);
-    assert_eq!(positions(read(&store, &[(busy.clone(), 80)], 180, 1_000)), (81..181).collect::<Vec<_>>());
-    assert_eq!(pruned(&quiet), 0, "the other one has nothing to lose");
-    database.execute("UPDATE @log_events SET stored_at = stored_at - 3 * 3600 * 1000 WHERE position <= 20");
-    eventually("what is too old is gone", || (pruned(&quiet) == 20).then_some(()));
-    assert_eq!(read(&store, &[(quiet.clone(), 19)], 180, 1_000), None);
-    assert_eq!(positions(read(&store, &[(quiet, 20)], 180, 1_000)), (21..31).collect::<Vec<_>>());
-    assert_eq!(store.block_on(store.log_head()).unwrap(), 180);
-    // A name is known for a day, whatever the age of events.
-    let publish = || Write::Append(Append { name: Some(named("old", 1)), ..append(&[room(3)], 1) });
-    assert_eq!(write(&store, publish()), Written::Placed(181));
-    database.execute("UPDATE @log_publishes SET stored_at = stored_at - 23 * 3600 * 1000");
-    commit(&store, (0..150).map(|n| Write::Append(append(std::slice::from_ref(&busy), n))).collect());
-    eventually("it is pruned once more", || (pruned(&busy) > 200).then_some(()));
-    assert_eq!(write(&store, publish()), Written::Repeated { position: 181, kept: true });
-    database.execute("UPDATE @log_publishes SET stored_at = stored_at - 2 * 3600 * 1000");
-    eventually("it is forgotten", || matches!(write(&store, publish()), Written::Placed(_)).then_some(()));
 }

@@ -13,14 +13,14 @@ use super::cluster::Cluster;
 use super::look::Looking;
 use super::outage::Outage;
 use super::pace::Pace;
-use super::tail::{Tail, page};
+use super::tail::Tail;
 use super::view::LogView;
 use crate::actors::Audience;
 use crate::actors::insight::{Census, Post};
 use crate::actors::logged::{LogPage, Logged};
 use crate::actors::messages::{AudienceStarted, ReadLog, Sequence, Settle};
 use crate::domain::{LogId, Offset, Position};
-use crate::store::log::{StoredEvent, Synced};
+use crate::store::log::{Page, PageLimit, StoredEvent, Synced};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -148,9 +148,11 @@ impl Handler<ReadLog> for Sequencer {
         }
         let (store, log) = (self.store.clone(), self.view.log);
         Box::pin(async move {
-            let events = store.read_events(starts, up_to, limit).await?;
-            let events = events.map(|events| events.into_iter().map(|event| Arc::new(logged(event, log))).collect());
-            Ok(events.map(|events| page(events, up_to, limit)))
+            let page = store.read_events(starts, up_to, PageLimit::of(limit)).await?;
+            Ok(page.map(|Page { events, through }| {
+                let events = events.into_iter().map(|event| Arc::new(logged(event, log))).collect();
+                LogPage { events, through, complete: through == up_to }
+            }))
         })
     }
 }

@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use crate::actors::messages::Look;
 use crate::domain::Position;
 use crate::store::Store;
-use crate::store::log::StoredEvent;
+use crate::store::log::{Page, StoredEvent};
 
 /// When the log is looked into next.
 pub struct Looking {
@@ -126,7 +126,7 @@ pub(super) async fn read_foreign(store: &Store, head: Position, before: Position
     let (mut after, mut found) = (head, Vec::new());
     while after < before {
         match store.read_between(after, before).await {
-            Ok((events, through)) => {
+            Ok(Page { events, through }) => {
                 found.extend(events);
                 after = through;
             }

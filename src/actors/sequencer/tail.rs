@@ -83,7 +83,7 @@ impl Tail {
 }
 
 /// Cuts what was read to its limit.
-pub fn page(mut events: Vec<Arc<Logged>>, up_to: Position, limit: usize) -> LogPage {
+fn page(mut events: Vec<Arc<Logged>>, up_to: Position, limit: usize) -> LogPage {
     // As many as the limit in one room may hide that there are more.
     let complete = events.len() < limit;
     events.truncate(limit);

@@ -220,7 +220,7 @@ impl Session {
             self.services.metrics.join(join_refused(refusal.code));
         }
         self.record.note_error(known.unwrap_or("unknown"), refusal);
-        self.services.metrics.client_event(known, status, received.elapsed());
+        self.services.metrics.events.count(known, status, received.elapsed());
         self.member.outlet.push_notice(&error_packet(refusal, name, None));
         self.acknowledge(ack, &refused_ack(refusal));
     }
@@ -232,7 +232,7 @@ impl Session {
     }
 
     pub(super) fn count(&self, asked: &Asked, status: EventStatus) {
-        self.services.metrics.client_event(Some(asked.event), status, asked.received.elapsed());
+        self.services.metrics.events.count(Some(asked.event), status, asked.received.elapsed());
     }
 }
 

@@ -46,7 +46,7 @@ impl Session {
             let after = match since.as_deref().and_then(Offset::parse) {
                 Some(offset) if offset.log == services.view.log && services.reaches(offset.head).await? => {
                     let after = offset.position_in(&room);
-                    (after >= store.pruned_through(&room).await?).then_some(after)
+                    (after >= store.gone_through(&room).await?).then_some(after)
                 }
                 _ => None,
             };

@@ -1,20 +1,18 @@
 //! Writes a batch in one transaction, and finds out what became of one whose commit was not answered.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::TransactionManager;
 use futures_util::FutureExt;
-use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{Batch, Known};
 use super::connection::{self, Connection, Pool, Rules, Transactions};
 use super::items;
-use super::statements::{Place, add_rooms, earlier, place, seen, status};
-use crate::domain::RoomName;
+use super::numbers::{KnownRooms, Numbers};
+use super::statements::{Place, earlier, number_rooms, place, seen, status};
 use crate::store::StoreError;
 use crate::store::log::{Committed, Write, from_db};
 
@@ -24,8 +22,7 @@ pub struct Appender {
     rules: Rules,
     /// Tells this instance's notifications from others'.
     origin: String,
-    /// The numbers by which rooms stand in the log; they never change.
-    room_ids: Mutex<HashMap<RoomName, i64>>,
+    rooms: KnownRooms,
     /// The newest position that has been given out here.
     newest: AtomicI64,
 }
@@ -33,14 +30,12 @@ pub struct Appender {
 impl Appender {
     /// The number of every commit: it is on the disk when it is answered.
     pub const GENERATION: u64 = 1;
-    /// Past this the numbers of rooms are read anew as rooms come up again.
-    const MAX_ROOMS: usize = 100_000;
     /// How often a batch is tried whose publishes another instance was given at the same moment.
     const TRIES: u32 = 3;
     const AGAIN: Duration = Duration::from_millis(200);
 
     pub fn new(pool: Pool, rules: Rules, origin: String) -> Self {
-        Self { pool, rules, origin, room_ids: Mutex::default(), newest: AtomicI64::new(0) }
+        Self { pool, rules, origin, rooms: KnownRooms::default(), newest: AtomicI64::new(0) }
     }
 
     /// Writes a batch: all of it, or nothing. What became of it is known when this returns.
@@ -51,16 +46,17 @@ impl Appender {
             match self.try_commit(writes).await {
                 // The next look finds what the other has committed.
                 Err(Fault::SameName) if tries < Self::TRIES => {}
+                Err(Fault::RoomsForgotten) if tries < Self::TRIES => drop(self.read_numbers(Vec::new()).await?),
                 outcome => return outcome.map_err(StoreError::from),
             }
         }
     }
 
     async fn try_commit(&self, writes: &[Write]) -> Result<Committed, Fault> {
-        let room_ids = self.room_ids(writes).await?;
+        let numbers = self.room_numbers(writes).await?;
         let mut connection = timeout(self.rules.deadline, connection::get(&self.pool)).await??;
         // A connection that is let go in the middle of a transaction counts as broken and is closed.
-        let writing = timeout(self.rules.deadline, self.write(&mut connection, writes, room_ids)).await?;
+        let writing = timeout(self.rules.deadline, self.write(&mut connection, writes, numbers)).await?;
         let (batch, place) = match writing {
             Ok(written) => written,
             Err(fault) => {
@@ -88,51 +84,45 @@ impl Appender {
         &self,
         connection: &mut Connection,
         writes: &[Write],
-        room_ids: HashMap<RoomName, i64>,
+        numbers: Numbers,
     ) -> Result<(Batch, Place), Fault> {
         Transactions::begin_transaction_sql(connection, &self.rules.writing).await?;
         let earlier = earlier(connection, writes).await?;
         let unchanged = items::change(connection, writes, &earlier).await?;
+        let Numbers { by_room: room_ids, forgotten_through } = numbers;
         let batch = Batch::place(writes, &Known { room_ids, earlier, unchanged });
-        let place = place(connection, &batch.rows, &self.origin, self.newest.load(Ordering::Acquire)).await?;
+        let newest = self.newest.load(Ordering::Acquire);
+        let place = place(connection, &batch.rows, &self.origin, newest, forgotten_through).await?;
         seen(connection, writes).await?;
         Ok((batch, place))
     }
 
     /// The numbers of the rooms that the batch has events for. A new room is given its number in a transaction of
     /// its own: no lock on it is held while the batch waits for its places.
-    async fn room_ids(&self, writes: &[Write]) -> Result<HashMap<RoomName, i64>, StoreError> {
-        let mut found = HashMap::new();
-        let mut fresh: Vec<String> = Vec::new();
-        {
-            let known = self.room_ids.lock();
-            for write in writes {
-                let Write::Append(append) = write else { continue };
-                for room in append.rooms.iter().filter(|_| append.kept) {
-                    match known.get(room) {
-                        Some(id) => drop(found.insert(room.clone(), *id)),
-                        None => fresh.push(room.to_string()),
-                    }
-                }
+    async fn room_numbers(&self, writes: &[Write]) -> Result<Numbers, StoreError> {
+        loop {
+            let (mut numbers, unknown) = self.rooms.of(writes);
+            if unknown.is_empty() {
+                return Ok(numbers);
             }
+            let asked = unknown.len();
+            let read = self.read_numbers(unknown).await?;
+            if read.forgotten_through == numbers.forgotten_through && read.by_room.len() == asked {
+                numbers.by_room.extend(read.by_room);
+                return Ok(numbers);
+            }
+            // Rooms have been forgotten meanwhile: the others' numbers may not hold either.
         }
-        if fresh.is_empty() {
-            return Ok(found);
-        }
-        fresh.sort_unstable();
-        fresh.dedup();
+    }
+
+    async fn read_numbers(&self, names: Vec<String>) -> Result<Numbers, StoreError> {
         let Self { pool, rules, .. } = self;
-        let added = connection::in_transaction(pool, &rules.writing, rules.deadline, |connection| {
-            add_rooms(connection, fresh).boxed()
-        })
-        .await?;
-        let mut known = self.room_ids.lock();
-        if known.len() > Self::MAX_ROOMS {
-            known.clear();
-        }
-        known.extend(added.clone());
-        found.extend(added);
-        Ok(found)
+        let reading = connection::in_transaction(pool, &rules.writing, rules.deadline, |connection| {
+            number_rooms(connection, names).boxed()
+        });
+        let read = reading.await?;
+        self.rooms.learn(&read);
+        Ok(read)
     }
 
     /// Waits until it is known whether a transaction was committed: its batch must be neither lost nor written twice.
@@ -158,6 +148,8 @@ impl Appender {
 pub enum Fault {
     /// Another instance has committed a publish of the same name since it was looked for.
     SameName,
+    /// Rooms have been forgotten since the batch's were numbered.
+    RoomsForgotten,
     /// The commit was lost, and is known not to have been made.
     Aborted,
     Other(StoreError),
@@ -188,6 +180,7 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::SameName => Self::Query("a publish is written by another instance at the same time".to_owned()),
+            Fault::RoomsForgotten => Self::Query("rooms are forgotten at the same time".to_owned()),
             Fault::Aborted => Self::Connection("lost before the commit".to_owned()),
             Fault::Other(error) => error,
         }

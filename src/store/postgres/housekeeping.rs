@@ -23,6 +23,17 @@ const FORGET_EVERY: Duration = Duration::from_mins(10);
 struct Counts {
     through: Position,
     by_room: HashMap<i64, u64>,
+    /// Rooms that there were when all was counted last.
+    rooms: usize,
+}
+
+impl Counts {
+    /// Forgotten rooms that may be among them.
+    const SPARE: usize = 100_000;
+
+    fn are_mostly_of_forgotten_rooms(&self) -> bool {
+        self.by_room.len() > 2 * self.rooms + Self::SPARE
+    }
 }
 
 pub async fn keep_log_within(database: Weak<Postgres>, limits: LogConfig) {
@@ -86,6 +97,9 @@ async fn prune(database: &Postgres, limits: &LogConfig, counts: &mut Counts, for
 
 /// Counts what has come since it last did.
 async fn count(database: &Postgres, counts: &mut Counts) -> Result<(), StoreError> {
+    if counts.are_mostly_of_forgotten_rooms() {
+        *counts = Counts::default();
+    }
     let after = counts.through;
     let (head, added) = database
         .read(move |connection| {
@@ -99,6 +113,9 @@ async fn count(database: &Postgres, counts: &mut Counts) -> Result<(), StoreErro
     counts.through = head;
     for (room_id, count) in added {
         *counts.by_room.entry(room_id).or_default() += u64::try_from(count).unwrap_or_default();
+    }
+    if after == 0 {
+        counts.rooms = counts.by_room.len();
     }
     Ok(())
 }

@@ -8,14 +8,18 @@ mod batch;
 #[expect(clippy::duplicate_mod, reason = "the same queries, checked by diesel for either database")]
 mod changes;
 mod connection;
+mod forgetting;
 mod housekeeping;
 mod items;
+#[path = "../leases.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same code, with either database's statements")]
 mod leases;
 mod listen;
 #[path = "../lookups.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same queries, checked by diesel for either database")]
 mod lookups;
 pub mod migrations;
+mod numbers;
 mod read;
 mod retention;
 mod statements;
@@ -33,12 +37,20 @@ use tokio::sync::watch;
 use super::StoreError;
 use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::backend::{Answer, Backend, Found};
-use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
+use super::log::{Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::config::{LogConfig, PostgresConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use append::Appender;
 use connection::{Connection, Pool, Rules};
+
+/// Name, holder, ms.
+const TAKE_LEASE: &str = "INSERT INTO realtime.leases (name, holder, expires_at)
+    VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond')
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+    WHERE leases.holder = excluded.holder OR leases.expires_at <= clock_timestamp()";
+/// Name, holder.
+const RELEASE_LEASE: &str = "DELETE FROM realtime.leases WHERE name = $1 AND holder = $2";
 
 pub struct Postgres {
     pool: Pool,
@@ -130,11 +142,11 @@ impl Backend for Postgres {
     }
 
     fn session_rooms(&self, sessions: Vec<PidKey>) -> Found<PidKey, Vec<SessionRoom>> {
-        self.read(|connection| read::session_rooms(connection, sessions).boxed())
+        self.read(|connection| lookups::session_rooms(connection, sessions).boxed())
     }
 
-    fn pruned_through(&self, rooms: Vec<RoomName>) -> Found<RoomName, Position> {
-        self.read(|connection| read::pruned_through(connection, rooms).boxed())
+    fn gone(&self, rooms: Vec<RoomName>) -> Found<RoomName, Gone> {
+        self.read(|connection| lookups::gone(connection, rooms).boxed())
     }
 
     fn item(&self, id: Cuid) -> Answer<Option<StoredItem>> {
@@ -182,7 +194,7 @@ impl Backend for Postgres {
         self.write(|connection| leases::release(connection, name, holder).boxed())
     }
 
-    fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)> {
+    fn resume(&self, newest: PageLimit) -> Answer<(LogInfo, Vec<StoredEvent>)> {
         self.read(move |connection| read::resume(connection, newest).boxed())
     }
 
@@ -218,16 +230,19 @@ impl Backend for Postgres {
         self.read(|connection| read::head(connection).boxed())
     }
 
-    fn events(
-        &self,
-        starts: Vec<(RoomName, Position)>,
-        up_to: Position,
-        limit: usize,
-    ) -> Answer<Option<Vec<StoredEvent>>> {
+    fn events(&self, starts: Vec<(RoomName, Position)>, up_to: Position, limit: PageLimit) -> Answer<Option<Page>> {
         self.read(move |connection| read::events(connection, starts, up_to, limit).boxed())
     }
 
-    fn events_between(&self, after: Position, up_to: Position, limit: usize) -> Answer<(Vec<StoredEvent>, Position)> {
+    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Page> {
         self.read(move |connection| read::events_between(connection, after, up_to, limit).boxed())
+    }
+
+    fn all_gone_through(&self) -> Answer<Position> {
+        self.read(|connection| forgetting::all_gone_through(connection).boxed())
+    }
+
+    fn forget_rooms(&self, through: Position) -> Answer<bool> {
+        self.write(move |connection| forgetting::forget(connection, through).boxed())
     }
 }

@@ -1,7 +1,9 @@
 -- $1 places, $2 now, $3 this instance; then columns of rows, whose `step` counts from where the log stands; $22 the
 -- newest position that this instance knows of: a copy that took the server's place may lack it, and it is not given out again.
+-- $24: rooms had been forgotten up to there when they were numbered. There is no row, and nothing is written, where more have been since.
 WITH taken AS (
-  UPDATE realtime.log_head SET head = greatest(head, $22) + $1 WHERE $1 > 0 RETURNING head - $1 AS before
+  UPDATE realtime.log_head SET head = greatest(head, $22) + $1 WHERE $1 > 0 AND forgotten_through = $24
+  RETURNING head - $1 AS before
 ), base AS (
   SELECT before FROM taken
   UNION ALL

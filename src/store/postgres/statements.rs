@@ -9,8 +9,9 @@ use diesel_async::RunQueryDsl;
 use super::append::Fault;
 use super::batch::{Earlier, NameKey, Rows, key};
 use super::connection::Connection;
+use super::numbers::Numbers;
 use crate::domain::RoomName;
-use crate::schema::log_rooms;
+use crate::schema::{log_head, log_rooms};
 use crate::store::StoreError;
 use crate::store::log::{Write, now_ms, to_db};
 
@@ -29,7 +30,9 @@ pub struct Place {
 }
 
 /// The numbers of rooms, which they are given where they have none.
-pub async fn add_rooms(connection: &mut Connection, names: Vec<String>) -> Result<Vec<(RoomName, i64)>, StoreError> {
+pub async fn number_rooms(connection: &mut Connection, names: Vec<String>) -> Result<Numbers, StoreError> {
+    // Read first: numbers that are forgotten from here on are not taken for good.
+    let forgotten_through = log_head::table.select(log_head::forgotten_through).first(connection).await?;
     let rows: Vec<_> = names.iter().map(|name| log_rooms::name.eq(name)).collect();
     diesel::insert_into(log_rooms::table).values(rows).on_conflict_do_nothing().execute(connection).await?;
     let rows: Vec<(String, i64)> = log_rooms::table
@@ -37,7 +40,8 @@ pub async fn add_rooms(connection: &mut Connection, names: Vec<String>) -> Resul
         .select((log_rooms::name, log_rooms::id))
         .load(connection)
         .await?;
-    Ok(rows.into_iter().filter_map(|(name, id)| Some((RoomName::parse(&name)?, id))).collect())
+    let by_room = rows.into_iter().filter_map(|(name, id)| Some((RoomName::parse(&name)?, id))).collect();
+    Ok(Numbers { by_room, forgotten_through })
 }
 
 /// Publishes of the batch that were written before.
@@ -78,7 +82,13 @@ pub async fn earlier(connection: &mut Connection, writes: &[Write]) -> Result<Ha
 }
 
 /// Takes the batch's places and inserts its rows.
-pub async fn place(connection: &mut Connection, rows: &Rows, origin: &str, newest: i64) -> Result<Place, Fault> {
+pub async fn place(
+    connection: &mut Connection,
+    rows: &Rows,
+    origin: &str,
+    newest: i64,
+    forgotten_through: i64,
+) -> Result<Place, Fault> {
     let Rows { places, events, publishes, entered, entered_anew, left } = rows;
     let query = diesel::sql_query(PLACE)
         .bind::<BigInt, _>(places)
@@ -103,8 +113,9 @@ pub async fn place(connection: &mut Connection, rows: &Rows, origin: &str, newes
         .bind::<Array<Text>, _>(&left.0)
         .bind::<Array<Text>, _>(&left.1)
         .bind::<BigInt, _>(newest)
-        .bind::<Array<Nullable<Text>>, _>(&events.held_as);
-    Ok(query.get_result(connection).await?)
+        .bind::<Array<Nullable<Text>>, _>(&events.held_as)
+        .bind::<BigInt, _>(forgotten_through);
+    query.get_result(connection).await.optional()?.ok_or(Fault::RoomsForgotten)
 }
 
 /// Notes that sessions are still there. After the batch has its places, as all that touches their rows.

@@ -20,13 +20,14 @@ struct LogHead {
     pid_secret: Vec<u8>,
     boot: String,
     indexed: i64,
+    forgotten_through: i64,
 }
 
 /// Writes a batch: all of it, or nothing.
 pub fn commit(connection: &mut SqliteConnection, writes: &[Write], rooms: &mut RoomIds) -> QueryResult<Committed> {
-    rooms.begin();
     let committed = connection.immediate_transaction(|connection| {
         let mut row: LogHead = log_head::table.get_result(connection)?;
+        rooms.begin(row.forgotten_through);
         let before = from_db(row.head);
         let mut transaction = Transaction { connection, rooms, head: before, now_ms: now_ms() };
         let written = writes.iter().map(|write| transaction.write(write)).collect::<QueryResult<_>>()?;

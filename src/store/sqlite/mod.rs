@@ -7,8 +7,10 @@ mod changes;
 mod connection;
 mod demo;
 mod disk;
+mod forgetting;
 mod housekeeping;
 mod index;
+#[path = "../leases.rs"]
 mod leases;
 #[path = "../lookups.rs"]
 mod lookups;
@@ -32,13 +34,21 @@ use tokio::sync::watch;
 use super::StoreError;
 use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::backend::{Answer, Backend, Found};
-use super::log::{Committed, LogInfo, News, SessionRoom, StoredEvent, Synced, Write};
+use super::log::{Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::config::LogConfig;
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use connection::{Connection, Pool};
 use rooms::RoomIds;
 use writer::Writer;
+
+/// Name, holder, ms.
+const TAKE_LEASE: &str = "INSERT INTO leases (name, holder, expires_at)
+    VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS integer) + ?)
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+    WHERE leases.holder = excluded.holder OR leases.expires_at <= CAST(unixepoch('subsec') * 1000 AS integer)";
+/// Name, holder.
+const RELEASE_LEASE: &str = "DELETE FROM leases WHERE name = ? AND holder = ?";
 
 pub struct Sqlite {
     readers: Pool,
@@ -112,11 +122,11 @@ impl Backend for Sqlite {
     }
 
     fn session_rooms(&self, sessions: Vec<PidKey>) -> Found<PidKey, Vec<SessionRoom>> {
-        self.read_log(move |connection| read::session_rooms(connection, &sessions))
+        on(&self.readers, |connection| lookups::session_rooms(connection, sessions).boxed())
     }
 
-    fn pruned_through(&self, rooms: Vec<RoomName>) -> Found<RoomName, Position> {
-        self.read_log(move |connection| read::pruned_through(connection, &rooms))
+    fn gone(&self, rooms: Vec<RoomName>) -> Found<RoomName, Gone> {
+        on(&self.readers, |connection| lookups::gone(connection, rooms).boxed())
     }
 
     fn item(&self, id: Cuid) -> Answer<Option<StoredItem>> {
@@ -164,7 +174,7 @@ impl Backend for Sqlite {
         on(&self.changes, |connection| leases::release(connection, name, holder).boxed())
     }
 
-    fn resume(&self, newest: usize) -> Answer<(LogInfo, Vec<StoredEvent>)> {
+    fn resume(&self, newest: PageLimit) -> Answer<(LogInfo, Vec<StoredEvent>)> {
         self.read_log(move |connection| read::resume(connection, newest))
     }
 
@@ -206,16 +216,25 @@ impl Backend for Sqlite {
         self.read_log(|connection| Ok(read::info(connection)?.head))
     }
 
-    fn events(
-        &self,
-        starts: Vec<(RoomName, Position)>,
-        up_to: Position,
-        limit: usize,
-    ) -> Answer<Option<Vec<StoredEvent>>> {
+    fn events(&self, starts: Vec<(RoomName, Position)>, up_to: Position, limit: PageLimit) -> Answer<Option<Page>> {
         self.read_log(move |connection| read::events(connection, &starts, up_to, limit))
     }
 
-    fn events_between(&self, after: Position, up_to: Position, limit: usize) -> Answer<(Vec<StoredEvent>, Position)> {
+    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Page> {
         self.read_log(move |connection| read::events_between(connection, after, up_to, limit))
+    }
+
+    fn all_gone_through(&self) -> Answer<Position> {
+        self.read_log(forgetting::all_gone_through)
+    }
+
+    fn forget_rooms(&self, through: Position) -> Answer<bool> {
+        let (rooms, writer) = (self.room_ids.clone(), self.writer.clone());
+        let found = self.read_log(move |connection| forgetting::find(connection, through));
+        async move {
+            let found = found.await?;
+            writer.run(false, move |connection| forgetting::forget(connection, &found, &mut rooms.lock())).await
+        }
+        .boxed()
     }
 }

@@ -1,36 +1,33 @@
 //! Reading the log on from a position, and what is known of sessions and rooms.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::index;
-use crate::domain::{LogId, PidKey, Position, RoomName};
-use crate::schema::{log_events, log_head, log_index, log_rooms, session_rooms};
-use crate::store::log::{LogInfo, SessionRoom, StoredEvent, from_db, to_db};
+use crate::domain::{Position, RoomName};
+use crate::schema::{log_events, log_head, log_index, log_rooms};
+use crate::store::log::{LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
+use crate::store::log_rows::{self, Gathered, Row};
 
 /// What the log is, and its newest events, as of one moment.
-pub fn resume(connection: &mut SqliteConnection, limit: usize) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {
+pub fn resume(connection: &mut SqliteConnection, limit: PageLimit) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {
     connection.transaction(|connection| Ok((info(connection)?, newest(connection, limit)?)))
 }
 
 pub fn info(connection: &mut SqliteConnection) -> QueryResult<LogInfo> {
-    let (log, head, pid_secret): (i64, i64, Vec<u8>) =
-        log_head::table.select((log_head::log, log_head::head, log_head::pid_secret)).first(connection)?;
-    let pid_secret = pid_secret.try_into().map_err(|_| diesel::result::Error::NotFound)?;
-    Ok(LogInfo { log: LogId(u32::try_from(log).unwrap_or_default()), head: from_db(head), pid_secret })
+    log_rows::info(log_head::table.select((log_head::log, log_head::head, log_head::pid_secret)).first(connection)?)
 }
 
-/// The events of the rooms after each one's position, up to and with `up_to`, `limit` at most, in order.
-/// `None` where some of them are gone.
+/// The events of the rooms after each one's position, up to and with `up_to`. `None` where some of them are gone.
 pub fn events(
     connection: &mut SqliteConnection,
     starts: &[(RoomName, Position)],
     up_to: Position,
-    limit: usize,
-) -> QueryResult<Option<Vec<StoredEvent>>> {
+    limit: PageLimit,
+) -> QueryResult<Option<Page>> {
     // In one transaction, so that what is not pruned when it is looked at is there when it is read.
     connection.transaction(|connection| events_of(connection, starts, up_to, limit))
 }
@@ -39,9 +36,9 @@ fn events_of(
     connection: &mut SqliteConnection,
     starts: &[(RoomName, Position)],
     up_to: Position,
-    limit: usize,
-) -> QueryResult<Option<Vec<StoredEvent>>> {
-    let mut found = Found::default();
+    limit: PageLimit,
+) -> QueryResult<Option<Page>> {
+    let mut gathered = Gathered::new(limit);
     let indexed = index::indexed(connection)?;
     // By the rooms' numbers: the name, and where it is read on from.
     let mut rooms: HashMap<i64, (&RoomName, i64)> = HashMap::new();
@@ -59,16 +56,22 @@ fn events_of(
             .filter(log_index::room_id.eq(room_id).and(log_index::event_id.le(indexed)))
             .filter(log_index::position.gt(to_db(*after)).and(log_index::position.le(to_db(up_to))))
             .order(log_index::position)
-            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .limit(number(limit.events))
             .select((log_index::position, log_events::event, log_events::payload))
-            .load::<(i64, String, String)>(connection)?;
-        rows.into_iter().for_each(|(position, name, payload)| found.add(position, room, name, payload));
+            .load_iter::<(i64, String, String), DefaultLoadingMode>(connection)?;
+        for row in rows {
+            let (position, event, payload) = row?;
+            if gathered.is_past(position) {
+                break;
+            }
+            gathered.add(Row { position, room: room.to_string(), event, payload, held_as: None });
+        }
     }
     // What is not in the index yet comes after all that is.
-    if found.len() < limit {
-        add_unindexed(connection, &rooms, indexed, to_db(up_to), limit, &mut found)?;
+    if !gathered.is_full() {
+        add_unindexed(connection, &rooms, indexed, to_db(up_to), &mut gathered)?;
     }
-    Ok(Some(found.into_first(limit)))
+    Ok(Some(gathered.into_page(up_to)))
 }
 
 /// The newest events, which are looked through for those of the rooms.
@@ -77,8 +80,7 @@ fn add_unindexed(
     rooms: &HashMap<i64, (&RoomName, i64)>,
     indexed: i64,
     up_to: i64,
-    limit: usize,
-    found: &mut Found,
+    gathered: &mut Gathered,
 ) -> QueryResult<()> {
     let rows = log_events::table
         .filter(log_events::id.gt(indexed).and(log_events::position.le(up_to)))
@@ -87,134 +89,53 @@ fn add_unindexed(
         .select((log_events::room_id, log_events::position, log_events::event, log_events::payload))
         .load_iter::<(i64, i64, String, String), DefaultLoadingMode>(connection)?;
     for row in rows {
-        let (room_id, position, name, payload) = row?;
+        let (room_id, position, event, payload) = row?;
+        // Not before, so that the last one has all of its rooms.
+        if gathered.is_past(position) {
+            break;
+        }
         if let Some((room, after)) = rooms.get(&room_id)
             && position > *after
         {
-            found.add(position, room, name, payload);
-        }
-        // One more, so that the last one within the limit has all of its rooms.
-        if found.len() > limit {
-            break;
+            gathered.add(Row { position, room: room.to_string(), event, payload, held_as: None });
         }
     }
     Ok(())
 }
 
-/// Events by their positions, each with those of the rooms asked for that it has a place in.
-#[derive(Default)]
-struct Found(BTreeMap<Position, StoredEvent>);
-
-impl Found {
-    fn add(&mut self, position: i64, room: &RoomName, name: String, payload: String) {
-        let position = from_db(position);
-        let event = self.0.entry(position);
-        let fresh = || StoredEvent { position, rooms: Vec::new(), name, payload, held_as: None };
-        event.or_insert_with(fresh).rooms.push(room.clone());
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn into_first(self, limit: usize) -> Vec<StoredEvent> {
-        self.0.into_values().take(limit).collect()
-    }
-}
-
 /// The newest events of all rooms, in order: what a service that starts has in memory.
-fn newest(connection: &mut SqliteConnection, limit: usize) -> QueryResult<Vec<StoredEvent>> {
-    let rows: Vec<Row> = log_events::table
+fn newest(connection: &mut SqliteConnection, limit: PageLimit) -> QueryResult<Vec<StoredEvent>> {
+    let rows = log_events::table
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .order(log_events::id.desc())
-        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .limit(number(limit.events))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
-        .load(connection)?;
-    let cut = rows.len() == limit;
-    let mut events = by_position(rows);
-    if cut {
-        // Some of the oldest one's rooms may not have been read.
-        events.pop_first();
-    }
-    Ok(events.into_values().collect())
+        .load_iter::<Row, DefaultLoadingMode>(connection)?;
+    log_rows::newest(rows, limit)
 }
 
-/// Events of all rooms between two positions, the second one with them, in order, and up to where they are
-/// all: of `limit` rows at most.
+/// Events of all rooms between two positions, the second one with them.
 pub fn events_between(
     connection: &mut SqliteConnection,
     after: Position,
     up_to: Position,
-    limit: usize,
-) -> QueryResult<(Vec<StoredEvent>, Position)> {
+    limit: PageLimit,
+) -> QueryResult<Page> {
     // Rows have the order of positions, so those after this one follow the last row before it.
     let row_of = |position: Position| log_events::table.filter(log_events::position.le(to_db(position)));
     let first: Option<i64> =
         row_of(after).select(log_events::id).order(log_events::id.desc()).first(connection).optional()?;
-    let rows: Vec<Row> = log_events::table
+    let rows = log_events::table
         .inner_join(log_rooms::table.on(log_rooms::id.eq(log_events::room_id)))
         .filter(log_events::id.gt(first.unwrap_or_default()))
         .filter(log_events::position.le(to_db(up_to)))
         .order(log_events::id)
-        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .limit(number(limit.events))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
-        .load(connection)?;
-    let cut = rows.len() == limit;
-    let mut events = by_position(rows);
-    // Some of the newest one's rooms may not have been read.
-    let through = if cut { events.pop_last().map_or(up_to, |(position, _)| position - 1) } else { up_to };
-    Ok((events.into_values().collect(), through))
+        .load_iter::<Row, DefaultLoadingMode>(connection)?;
+    log_rows::page(rows, up_to, limit)
 }
 
-/// Position, room, event, payload, held as.
-type Row = (i64, String, String, String, Option<String>);
-
-fn by_position(rows: Vec<Row>) -> BTreeMap<Position, StoredEvent> {
-    let mut events = BTreeMap::new();
-    for (position, room, name, payload, held_as) in rows {
-        let position = from_db(position);
-        let fresh = || StoredEvent { position, rooms: Vec::new(), name, payload, held_as };
-        let event = events.entry(position).or_insert_with(fresh);
-        event.rooms.extend(RoomName::parse(&room));
-    }
-    events
-}
-
-/// The rooms of sessions, by their keys.
-pub fn session_rooms(
-    connection: &mut SqliteConnection,
-    sessions: &[PidKey],
-) -> QueryResult<HashMap<PidKey, Vec<SessionRoom>>> {
-    let by_text: HashMap<String, PidKey> = sessions.iter().map(|key| (key.to_string(), *key)).collect();
-    let rows: Vec<(String, String, i64, i64, i64)> = session_rooms::table
-        .filter(session_rooms::session.eq_any(by_text.keys()))
-        .select((
-            session_rooms::session,
-            session_rooms::room,
-            session_rooms::entered_at,
-            session_rooms::since,
-            session_rooms::seen_at,
-        ))
-        .load(connection)?;
-    let mut found: HashMap<PidKey, Vec<SessionRoom>> = HashMap::new();
-    for (session, room, entered_at, since, seen_at_ms) in rows {
-        if let (Some(key), Some(room)) = (by_text.get(&session), RoomName::parse(&room)) {
-            let room = SessionRoom { room, entered_at: from_db(entered_at), since: from_db(since), seen_at_ms };
-            found.entry(*key).or_default().push(room);
-        }
-    }
-    Ok(found)
-}
-
-/// Up to where the rooms' events may be gone; a room that has none is not in the answer.
-pub fn pruned_through(
-    connection: &mut SqliteConnection,
-    rooms: &[RoomName],
-) -> QueryResult<HashMap<RoomName, Position>> {
-    let names = rooms.iter().map(RoomName::as_str);
-    let rows: Vec<(String, i64)> = log_rooms::table
-        .filter(log_rooms::name.eq_any(names))
-        .select((log_rooms::name, log_rooms::pruned_through))
-        .load(connection)?;
-    Ok(rows.into_iter().filter_map(|(name, through)| Some((RoomName::parse(&name)?, from_db(through)))).collect())
+fn number(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }

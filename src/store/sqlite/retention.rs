@@ -8,7 +8,7 @@ use diesel::sqlite::SqliteConnection;
 use super::index;
 use super::rooms::RoomIds;
 use crate::config::LogConfig;
-use crate::schema::{log_events, log_index, log_publishes, log_rooms, session_rooms};
+use crate::schema::{log_events, log_head, log_index, log_publishes, log_rooms, session_rooms};
 use crate::store::log::now_ms;
 
 /// Rows that go in one transaction.
@@ -65,6 +65,11 @@ fn prune_aged(connection: &mut SqliteConnection, oldest_ms: i64) -> QueryResult<
             diesel::delete(log_index::table.filter(gone)).execute(connection)?;
         }
         diesel::delete(log_events::table.filter(log_events::id.le(last))).execute(connection)?;
+        let left: Option<i64> = log_events::table.select(log_events::id).first(connection).optional()?;
+        if left.is_none() {
+            // Rows of an empty table are counted from 1 again.
+            diesel::update(log_head::table).set(log_head::indexed.eq(0)).execute(connection)?;
+        }
         Ok(aged.len() == first.len())
     })
 }

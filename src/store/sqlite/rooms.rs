@@ -15,18 +15,21 @@ pub struct RoomIds {
     fresh: HashMap<RoomName, i64>,
     /// Events since the room was last pruned, at least; by the room's number.
     counts: HashMap<i64, u64>,
+    /// As the log's row had it when the numbers were read.
+    forgotten_through: i64,
 }
 
 impl RoomIds {
     /// Past this the numbers are read anew as rooms come up again.
     const MAX: usize = 100_000;
 
-    /// To be called as a transaction begins.
-    pub fn begin(&mut self) {
+    /// To be called as a transaction begins. Where rooms have been forgotten, their numbers may be others' now.
+    pub fn begin(&mut self, forgotten_through: i64) {
         self.fresh.clear();
-        if self.ids.len() > Self::MAX {
+        if self.forgotten_through != forgotten_through || self.ids.len() > Self::MAX {
             self.ids.clear();
         }
+        self.forgotten_through = forgotten_through;
     }
 
     /// The transaction has been committed: what it gave out holds.

@@ -1,6 +1,10 @@
 //! A database of either kind, for what both have to do in the same way.
 
+use std::time::Duration;
+
+use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
 use expeditor::store::{Store, migrations};
 use tempfile::TempDir;
 
@@ -38,6 +42,26 @@ impl Database {
     pub fn store(&self, variables: &[(&str, &str)]) -> Store {
         let config = config(&self.url(), variables);
         Store::open(&config.database, &config.log).unwrap()
+    }
+
+    /// One that forgets rooms as soon as it may.
+    pub fn forgetful_store(&self) -> Store {
+        let mut config = config(&self.url(), &[]);
+        config.log.room_grace = Duration::ZERO;
+        Store::open(&config.database, &config.log).unwrap()
+    }
+
+    /// The number that SQL gives, in which `@` stands before the service's own tables.
+    pub fn number(&self, sql: &str) -> i64 {
+        match self {
+            Self::Sqlite(folder) => {
+                let mut connection = connect(&folder.path().join("expeditor.db"));
+                diesel::select(diesel::dsl::sql::<BigInt>(&format!("({})", sql.replace('@', ""))))
+                    .get_result(&mut connection)
+                    .unwrap()
+            }
+            Self::Postgres(server) => server.psql("shop", &sql.replace('@', "realtime.")).unwrap().parse().unwrap(),
+        }
     }
 
     /// Runs SQL, in which `@` stands before the service's own tables.

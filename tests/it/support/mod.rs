@@ -7,6 +7,7 @@ pub mod collector;
 pub mod database;
 pub mod house;
 pub mod instance;
+pub mod log;
 pub mod network;
 pub mod people;
 pub mod pgbouncer;

@@ -1,4 +1,5 @@
 //! What one instance does for all. Leases run by the database's clock, which is the same for every instance.
+//! Compiled once for each kind of connection, as `lookups.rs` is; the statements are the parent's, as the clocks differ.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::connection::Connection;
+use super::{RELEASE_LEASE, TAKE_LEASE};
 use crate::store::StoreError;
 
 /// Takes a lease, or has it for longer; `false` where another has it.
@@ -15,11 +17,7 @@ pub async fn take(
     holder: String,
     for_how_long: Duration,
 ) -> Result<bool, StoreError> {
-    let query = "INSERT INTO leases (name, holder, expires_at)
-        VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS integer) + ?)
-        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-        WHERE leases.holder = excluded.holder OR leases.expires_at <= CAST(unixepoch('subsec') * 1000 AS integer)";
-    let taken = diesel::sql_query(query)
+    let taken = diesel::sql_query(TAKE_LEASE)
         .bind::<Text, _>(name)
         .bind::<Text, _>(holder)
         .bind::<BigInt, _>(i64::try_from(for_how_long.as_millis()).unwrap_or(i64::MAX))
@@ -30,7 +28,6 @@ pub async fn take(
 
 /// Gives a lease up, if it is this holder's.
 pub async fn release(connection: &mut Connection, name: String, holder: String) -> Result<(), StoreError> {
-    let query = "DELETE FROM leases WHERE name = ? AND holder = ?";
-    diesel::sql_query(query).bind::<Text, _>(name).bind::<Text, _>(holder).execute(connection).await?;
+    diesel::sql_query(RELEASE_LEASE).bind::<Text, _>(name).bind::<Text, _>(holder).execute(connection).await?;
     Ok(())
 }

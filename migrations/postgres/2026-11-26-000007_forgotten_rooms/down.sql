@@ -1,0 +1,1 @@
+ALTER TABLE realtime.log_head DROP COLUMN forgotten_through;
