@@ -1,5 +1,6 @@
 //! The RevocationMonitor looks whether the tokens of live sessions have been revoked, and tells
-//! the sessions. It never judges: a revoked token's session ends, and that is the session's work.
+//! the sessions. It never judges: a revoked token's session ends, and that is the session's work. It looks at once
+//! where the database tells of a revocation, and now and then by itself.
 //!
 //! A panic does not end it: which tokens it watches is known to nobody else, and some may wait in its mailbox.
 
@@ -27,12 +28,21 @@ struct Watched {
 pub struct RevocationMonitor {
     store: Store,
     watched: HashMap<SessionKey, Watched>,
+    /// The next look, unless one is under way.
+    next: Option<SpawnHandle>,
+    /// A token was revoked since the look under way began.
+    again: bool,
     probe: Arc<Probe>,
 }
 
+/// A token was revoked somewhere: look now.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct LookNow;
+
 impl RevocationMonitor {
     pub fn start(store: Store, probe: Arc<Probe>) -> Post<Self> {
-        let monitor = Self { store, watched: HashMap::new(), probe: probe.clone() };
+        let monitor = Self { store, watched: HashMap::new(), next: None, again: false, probe: probe.clone() };
         Post::new(Self::create(|_| monitor), probe)
     }
 
@@ -46,8 +56,7 @@ impl RevocationMonitor {
         let looking = looking.into_actor(self).map(|answers, monitor, ctx| {
             let _handling = monitor.probe.clone().handling_other();
             monitor.go_on(|monitor| monitor.compare(answers));
-            // After the answers, so that a slow database is not asked twice at once.
-            ctx.run_later(PERIOD, Self::look);
+            monitor.look_later(ctx);
         });
         ctx.spawn(looking);
     }
@@ -75,6 +84,33 @@ impl RevocationMonitor {
         }
     }
 
+    /// After the answers, so that a slow database is not asked twice at once.
+    fn look_later(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::take(&mut self.again) {
+            return self.look(ctx);
+        }
+        self.next = Some(ctx.run_later(PERIOD, |monitor, ctx| {
+            monitor.next = None;
+            monitor.look(ctx);
+        }));
+    }
+
+    /// Has the database's notifications lead to a look, where it has any.
+    fn listen(&self, ctx: &Context<Self>) {
+        let Some(mut news) = self.store.news() else { return };
+        let monitor = ctx.address().downgrade();
+        actix_rt::spawn(async move {
+            let mut known = news.borrow_and_update().revocations;
+            while news.changed().await.is_ok() {
+                let heard = news.borrow_and_update().revocations;
+                let Some(monitor) = monitor.upgrade() else { return };
+                if std::mem::replace(&mut known, heard) != heard {
+                    monitor.do_send(LookNow);
+                }
+            }
+        });
+    }
+
     fn tell(&mut self, key: SessionKey) {
         if let Some(watched) = self.watched.remove(&key) {
             watched.session.do_send(TokenRevoked);
@@ -87,6 +123,22 @@ impl Actor for RevocationMonitor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.look(ctx);
+        self.listen(ctx);
+    }
+}
+
+impl Handler<LookNow> for RevocationMonitor {
+    type Result = ();
+
+    fn handle(&mut self, _: LookNow, ctx: &mut Self::Context) {
+        let _handling = self.probe.handling_other();
+        match self.next.take() {
+            Some(next) => {
+                ctx.cancel_future(next);
+                self.look(ctx);
+            }
+            None => self.again = true,
+        }
     }
 }
 

@@ -32,13 +32,19 @@ pub enum Garbage {
     /// An attachment: room events are JSON here.
     #[error("binary")]
     Binary,
+    /// More than a payload.
+    #[error("of several arguments")]
+    Arguments,
+    /// Not for who is in some room besides: the log knows rooms, not who was in them.
+    #[error("for a room but not for those of another")]
+    Except,
     /// What is asked for is not known here.
     #[error("an unknown request")]
     Request,
 }
 
 impl Garbage {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Foreign,
         Self::Version,
         Self::Forged,
@@ -48,6 +54,8 @@ impl Garbage {
         Self::Room,
         Self::Event,
         Self::Binary,
+        Self::Arguments,
+        Self::Except,
         Self::Request,
     ];
 
@@ -63,6 +71,8 @@ impl Garbage {
             Self::Room => "room",
             Self::Event => "event",
             Self::Binary => "binary",
+            Self::Arguments => "arguments",
+            Self::Except => "except",
             Self::Request => "request",
         }
     }

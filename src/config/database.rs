@@ -46,6 +46,8 @@ pub struct PostgresUrl {
     pub tls: TlsMode,
     /// Certificates of the authorities that are trusted, in PEM; those of the system where there is none.
     pub authorities: Option<PathBuf>,
+    /// What the server is shown, if it asks who connects.
+    pub identity: Option<ClientCertificate>,
     /// Behind a pooler that gives each transaction another connection.
     pub pooler: bool,
     /// Connections at most, without those of the log and of notifications.
@@ -53,6 +55,13 @@ pub struct PostgresUrl {
     /// How long a query waits for a connection; without one, as long as it may take as a whole.
     pub pool_timeout: Option<Duration>,
     pub connect_timeout: Duration,
+}
+
+/// The files of a client's certificate and of its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    pub chain: PathBuf,
+    pub key: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +141,7 @@ impl PostgresUrl {
             schema: parameters.get("schema").unwrap_or_else(|| "public".to_owned()),
             tls: parameters.tls()?,
             authorities: parameters.authorities(),
+            identity: parameters.identity(),
             pooler: parameters.get("pgbouncer").is_some_and(|value| value == "true"),
             connections: parameters.number("connection_limit", 1..=1_000)?.unwrap_or(Self::CONNECTIONS) as u32,
             pool_timeout: parameters.seconds("pool_timeout")?,
@@ -190,6 +200,12 @@ impl Parameters<'_> {
         let prismas = || self.get("sslcert").filter(|_| self.get("sslkey").is_none());
         self.get("sslrootcert").filter(|path| path != "system").or_else(prismas).map(PathBuf::from)
     }
+
+    /// As libpq has it: one is of no use without the other.
+    fn identity(&self) -> Option<ClientCertificate> {
+        let (chain, key) = self.get("sslcert").zip(self.get("sslkey"))?;
+        Some(ClientCertificate { chain: chain.into(), key: key.into() })
+    }
 }
 
 #[cfg(test)]
@@ -241,6 +257,10 @@ mod tests {
         assert_eq!(of("sslaccept=strict&sslcert=/ca.pem"), (TlsMode::VerifyFull, Some("/ca.pem".to_owned())));
         assert_eq!(of("sslmode=require&sslcert=/own.pem&sslkey=/own.key"), (TlsMode::Require, None));
         assert_eq!(of("sslmode=disable"), (TlsMode::Disable, None));
+        let own = |query: &str| read(&format!("postgresql://h/d?{query}")).unwrap().identity;
+        let identity = ClientCertificate { chain: "/own.pem".into(), key: "/own.key".into() };
+        assert_eq!(own("sslmode=require&sslcert=/own.pem&sslkey=/own.key"), Some(identity));
+        assert_eq!((own("sslcert=/ca.pem"), own("sslkey=/own.key")), (None, None));
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub struct Synced {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct News {
     pub head: Position,
+    /// How often a token is known to have been revoked.
+    pub revocations: u64,
     /// Whether anything would be heard now.
     pub listening: bool,
 }
@@ -237,7 +239,7 @@ impl Store {
         self.inner.backend.hurry_sync();
     }
 
-    /// What other processes are heard to have written: the newest position. `None` where the database tells
+    /// What other processes are heard to have written: the newest position, and revocations. `None` where the database tells
     /// nobody, and has to be asked.
     pub fn news(&self) -> Option<watch::Receiver<News>> {
         self.inner.backend.news()

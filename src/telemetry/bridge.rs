@@ -19,8 +19,20 @@ pub struct BridgeMetrics {
 
 impl BridgeMetrics {
     /// The values of `expeditor_bridge_ignored_total`'s label.
-    pub const IGNORED: [&'static str; 10] =
-        ["foreign", "version", "forged", "malformed", "too_large", "too_deep", "room", "event", "binary", "request"];
+    pub const IGNORED: [&'static str; 12] = [
+        "foreign",
+        "version",
+        "forged",
+        "malformed",
+        "too_large",
+        "too_deep",
+        "room",
+        "event",
+        "binary",
+        "arguments",
+        "except",
+        "request",
+    ];
 
     pub(super) fn new(recorder: &impl Recorder, metadata: &Metadata<'_>) -> Self {
         let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), metadata);

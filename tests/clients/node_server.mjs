@@ -27,19 +27,29 @@ async function start({ redis }) {
   return { port: http.address().port };
 }
 
-function to(source, { rooms, except = [], volatile = false }) {
-  const chosen = source.to(rooms).except(except);
+// As an application writes it: one call for each room, and none where there is none.
+function to(source, { rooms = [], except = [], volatile = false }) {
+  let chosen = source;
+  for (const room of rooms) chosen = chosen.to(room);
+  for (const room of except) chosen = chosen.except(room);
   return volatile ? chosen.volatile : chosen;
+}
+
+// JSON has no binary data: `{ $bytes: [1, 2] }` stands for it.
+function binary(value) {
+  if (Array.isArray(value)) return value.map(binary);
+  if (value === null || typeof value !== 'object') return value;
+  if (value.$bytes) return Buffer.from(value.$bytes);
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, binary(member)]));
 }
 
 serve({
   start,
-  emit: ({ event, args, ...where }) => void to(io, where).emit(event, ...args),
+  emit: ({ event, args, ...where }) => void to(io, where).emit(event, ...binary(args)),
   emitMany: ({ room, first, count }) => {
     for (let n = first; n < first + count; n += 1) io.to(room).emit('e', { n });
   },
-  emitterEmit: ({ event, args, ...where }) => void to(emitter, where).emit(event, ...args),
-  emitBinary: ({ rooms }) => void io.to(rooms).emit('e', Buffer.from([1, 2, 3])),
+  emitterEmit: ({ event, args, ...where }) => void to(emitter, where).emit(event, ...binary(args)),
   fetchSockets: async ({ rooms = [] }) => {
     const sockets = await (rooms.length ? io.in(rooms) : io).fetchSockets();
     return { sockets: sockets.map(({ id, rooms: entered, handshake }) => ({ id, rooms: [...entered], auth: handshake.auth })) };
@@ -49,5 +59,5 @@ serve({
   socketsLeave: ({ rooms, leave }) => void io.in(rooms).socketsLeave(leave),
   disconnectSockets: ({ rooms }) => void io.in(rooms).disconnectSockets(true),
   serverSideEmit: async () => ({ answers: await io.serverSideEmitWithAck('ask') }),
-  emitWithAck: async ({ rooms, event, args }) => ({ answers: await io.timeout(3000).to(rooms).emitWithAck(event, ...args) }),
+  emitWithAck: async ({ rooms, event, args }) => ({ answers: await io.timeout(3000).to(rooms).emitWithAck(event, ...binary(args)) }),
 });

@@ -77,7 +77,11 @@ pub fn have_one_order(cluster: &Cluster, events: u64) {
 
 #[test]
 fn a_client_whose_instance_was_killed_is_recovered_at_another() {
-    let mut cluster = Cluster::start(3);
+    is_recovered_at_another(Cluster::start(3));
+}
+
+/// One of three is killed in the middle of events; its client goes on at another.
+pub fn is_recovered_at_another(mut cluster: Cluster) {
     let driver = Driver::node();
     let balancer = crate::support::proxy::Proxy::to(([127, 0, 0, 1], cluster.servers[0].port).into());
     connect(&driver, &balancer.url(), "chef", &token(CHEF), &["websocket"]);

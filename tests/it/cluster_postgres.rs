@@ -1,15 +1,22 @@
 //! Instances on one PostgreSQL and one Redis: what holds on the embedded database holds here.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::cluster::have_one_order;
+use crate::cluster::{have_one_order, is_recovered_at_another};
+use crate::cluster_node::{answers_what_node_asks, moves_the_lease_on, reaches_all_four};
+use crate::cluster_outage::restarts_one_after_the_other;
+use crate::cluster_redis::{Traffic, outlives_redis};
+use crate::support::biscuits::{Keys, expeditor};
 use crate::support::cluster::Cluster;
+use crate::support::mixed::Mixed;
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::postgres::Postgres;
-use crate::support::stock::{Backend, Pace, connect, has_each_once, recovered};
-use crate::support::{Driver, eventually, token};
+use crate::support::stock::{Backend, Pace, connect, recovered, seen};
+use crate::support::{Driver, Instance, eventually, token};
 
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
@@ -22,46 +29,159 @@ fn three_instances_have_one_order_of_20_000_events_on_postgres() {
 }
 
 #[test]
-fn postgres_is_killed_and_live_events_reach_every_instance_all_the_same() {
+fn a_client_of_a_killed_instance_is_recovered_at_another_on_postgres() {
+    let postgres = Postgres::start();
+    is_recovered_at_another(Cluster::on_postgres(3, &postgres));
+}
+
+#[test]
+fn a_rolling_restart_of_all_three_leaves_no_gap_on_postgres() {
+    let postgres = Postgres::start();
+    restarts_one_after_the_other(Cluster::on_postgres(3, &postgres));
+}
+
+#[test]
+fn redis_is_killed_for_ten_seconds_and_comes_back_empty_on_postgres() {
+    let postgres = Postgres::start();
+    outlives_redis(Traffic::among(Cluster::on_postgres(3, &postgres)));
+}
+
+#[test]
+fn whoever_publishes_reaches_the_clients_of_all_four_on_postgres() {
+    let postgres = Postgres::start();
+    let mixed = Mixed::among(Cluster::on_postgres(2, &postgres));
+    reaches_all_four(&mixed);
+}
+
+#[test]
+fn what_a_node_server_asks_of_its_peers_does_not_time_out_on_postgres() {
+    let postgres = Postgres::start();
+    answers_what_node_asks(&Mixed::among(Cluster::on_postgres(2, &postgres)));
+}
+
+#[test]
+fn the_lease_moves_on_when_its_holder_dies_on_postgres() {
+    let postgres = Postgres::start();
+    moves_the_lease_on(Mixed::among(Cluster::on_postgres(2, &postgres)));
+}
+
+#[test]
+fn a_token_that_is_revoked_from_the_command_line_ends_its_sessions_at_every_instance_at_once() {
+    const ROUNDS: u32 = 12;
+    let postgres = Postgres::start();
+    let url = postgres.application("restaurant");
+    let (keys, driver) = (Keys::generate(1), Driver::node());
+    let migrated = expeditor(&["migrate"], &[("DATABASE_URL", &url)], "");
+    assert!(migrated.contains("log"), "{migrated}");
+    let instances = [(); 2].map(|()| Instance::on(&url, &[("BISCUIT_PUBLIC_KEY", &keys.public)]));
+    let listening = "SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN expeditor'";
+    eventually("both listen", || (postgres.psql("restaurant", listening).unwrap() == "2").then_some(()));
+    let mut took = Duration::ZERO;
+    for round in 0..ROUNDS {
+        let display = keys.mint(&["--device", &format!("d{round}"), "--staff", &format!("{BISTRO}=CHEF")]);
+        let clients = [0, 1].map(|index| format!("display{round}.{index}"));
+        for (instance, client) in instances.iter().zip(&clients) {
+            driver.connect(instance, client, &display);
+        }
+        expeditor(&["token", "revoke"], &[("DATABASE_URL", &url)], &display);
+        let began = Instant::now();
+        for client in &clients {
+            driver.call("wait", json!({ "client": client, "event": "$disconnect", "count": 1 }));
+        }
+        took += began.elapsed();
+    }
+    // By the looks that each makes by itself it would be twice that, and more.
+    assert!(took < ROUNDS * Duration::from_millis(125), "{took:?}");
+}
+
+/// A publisher's events have its number in front of their own: there is no order between publishers in an outage.
+const OF_ONE: u64 = 1_000_000;
+
+/// Holds events to be those that each publisher has published, each once, and each publisher's in its order.
+fn are_all_of(whose: &str, events: &[u64], published: &[u64]) {
+    let mut by_publisher: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    events.iter().for_each(|n| by_publisher.entry(n / OF_ONE).or_default().push(n % OF_ONE));
+    for (publisher, count) in (0..).zip(published) {
+        let had = by_publisher.remove(&publisher).unwrap_or_default();
+        let odd = (0..*count).zip(&had).find(|(expected, n)| expected != *n);
+        assert!(
+            odd.is_none() && had.len() as u64 == *count,
+            "{whose} has {} of {count} of publisher {publisher}; expected and had first: {odd:?}",
+            had.len()
+        );
+    }
+    assert!(by_publisher.is_empty(), "{whose}");
+}
+
+/// Publishes at each instance while `trouble` lasts; how many there were, and how many of them were not stored at once.
+fn publish_during(backends: &[Backend], trouble: impl FnOnce()) -> Vec<(u64, u64)> {
+    let done = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let publishers: Vec<_> = (0..)
+            .zip(backends)
+            .map(|(index, backend)| scope.spawn(move || publish_until(done, backend, index * OF_ONE)))
+            .collect();
+        trouble();
+        done.store(true, Ordering::Relaxed);
+        publishers.into_iter().map(|publisher| publisher.join().unwrap()).collect()
+    })
+}
+
+fn publish_until(done: &AtomicBool, backend: &Backend, first: u64) -> (u64, u64) {
+    let (mut pace, mut n, mut unstored) = (Pace::start(), 0, 0);
+    while !done.load(Ordering::Relaxed) {
+        unstored += u64::from(backend.publish(&kitchen(), first + n)["durable"] == false);
+        n += 1;
+        pace.wait(Duration::from_millis(20));
+    }
+    (n, unstored)
+}
+
+/// The number of every event in the log, in order.
+fn logged(postgres: &Postgres) -> Vec<u64> {
+    let query =
+        "SELECT string_agg(payload::json ->> 'n', ',' ORDER BY position) FROM realtime.log_events WHERE event = 'e'";
+    let numbers = postgres.psql("restaurant", query).unwrap();
+    numbers.split(',').map(|number| number.parse().unwrap()).collect()
+}
+
+#[test]
+fn postgres_is_killed_for_ten_seconds_and_live_events_reach_all_three_instances_all_the_same() {
     let mut postgres = Postgres::start();
-    let (cluster, driver) = (Cluster::on_postgres(2, &postgres), Driver::node());
-    for (index, name) in ["chef0", "chef1"].into_iter().enumerate() {
+    let (cluster, driver) = (Cluster::on_postgres(3, &postgres), Driver::node());
+    let chefs = ["chef0", "chef1", "chef2"];
+    for (index, name) in chefs.into_iter().enumerate() {
         connect(&driver, &cluster.url(index), name, &token(CHEF), &["websocket"]);
         driver.ask_ok(name, "kitchen:join", &json!({ "venueId": BISTRO }));
     }
-    let backend = Backend::new(&cluster.url(0));
-    let mut n = 0;
-    let mut pace = Pace::start();
-    let mut publish_until = |condition: &mut dyn FnMut(bool) -> bool| {
-        loop {
-            let durable = backend.publish(&kitchen(), n)["durable"] == true;
-            n += 1;
-            if condition(durable) {
-                return n;
-            }
-            pace.wait(Duration::from_millis(5));
+    let backends: Vec<Backend> = cluster.servers.iter().map(|server| Backend::new(&server.url())).collect();
+    let counts = publish_during(&backends, || {
+        let mut away = Pace::start();
+        away.wait(Duration::from_secs(1));
+        postgres.kill();
+        away.wait(Duration::from_secs(9));
+        // What is published now is seen now: nothing waits for the database.
+        let live = json!({ "room": kitchen(), "event": "live", "payload": null });
+        assert_eq!(backends[0].ask(&live)["durable"], false);
+        chefs.iter().for_each(|chef| drop(driver.wait(chef, "live", 0)));
+        away.wait(Duration::from_secs(1));
+        postgres.restart();
+        let probe = json!({ "room": kitchen(), "event": "probe", "payload": null });
+        for backend in &backends {
+            eventually("durable again", || (backend.ask(&probe)["durable"] == true).then_some(()));
         }
-    };
-    publish_until(&mut |durable| durable);
-    postgres.kill();
-    let mut unstored = 0;
-    let published = publish_until(&mut |durable| {
-        unstored += u32::from(!durable);
-        unstored >= 500
+        away.wait(Duration::from_secs(1));
     });
-    ["chef0", "chef1"].iter().for_each(|chef| has_each_once(&driver, chef, published));
-    postgres.restart();
-    let mut stored = 0;
-    let published = publish_until(&mut |durable| {
-        stored += u32::from(durable);
-        stored >= 50
-    });
-    for chef in ["chef0", "chef1"] {
-        has_each_once(&driver, chef, published);
+    let published: Vec<u64> = counts.iter().map(|(published, _)| *published).collect();
+    assert!(counts.iter().all(|(_, unstored)| *unstored > 300), "most of ten seconds: {counts:?}");
+    let all = published.iter().sum::<u64>();
+    for index in 0..3 {
+        eventually("what was held back is stored", || (cluster.count(index, "expeditor_log_held") == 0).then_some(()));
+    }
+    are_all_of("the log", &logged(&postgres), &published);
+    for chef in chefs {
+        driver.call("wait", json!({ "client": chef, "event": "e", "count": all }));
+        are_all_of(chef, &seen(&driver, chef), &published);
         assert_eq!(recovered(&driver, chef), [false], "{chef} has noticed nothing");
     }
-    let count = "SELECT count(*) FROM realtime.log_events WHERE event = 'e'";
-    eventually("all of it is in the log", || {
-        (postgres.psql("restaurant", count).ok()? == published.to_string()).then_some(())
-    });
 }

@@ -20,33 +20,39 @@ fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
 }
 
-/// Two instances, a chef at each, and a backend at each that publishes all the while.
-struct Traffic {
+/// Instances, a chef at each, and a backend at each that publishes all the while.
+pub struct Traffic {
     cluster: Cluster,
     driver: Driver,
 }
 
 impl Traffic {
     fn on(redis: RedisServer) -> Self {
-        let (cluster, driver) = (Cluster::with(2, redis, &[]), Driver::node());
-        for index in 0..2 {
-            let name = format!("chef{index}");
-            connect(&driver, &cluster.url(index), &name, &token(CHEF), &["websocket"]);
-            driver.ask_ok(&name, "kitchen:join", &json!({ "venueId": BISTRO }));
+        Self::among(Cluster::with(2, redis, &[]))
+    }
+
+    pub fn among(cluster: Cluster) -> Self {
+        let traffic = Self { cluster, driver: Driver::node() };
+        for (index, chef) in traffic.chefs().iter().enumerate() {
+            connect(&traffic.driver, &traffic.cluster.url(index), chef, &token(CHEF), &["websocket"]);
+            traffic.driver.ask_ok(chef, "kitchen:join", &json!({ "venueId": BISTRO }));
         }
-        Self { cluster, driver }
+        traffic
+    }
+
+    fn chefs(&self) -> Vec<String> {
+        (0..self.cluster.servers.len()).map(|index| format!("chef{index}")).collect()
     }
 
     /// Publishes at both instances while `trouble` lasts. Everybody has each event once, in order, on one connection.
     fn while_there_is(&mut self, trouble: impl FnOnce(&mut Cluster)) {
-        let urls = [self.cluster.url(0), self.cluster.url(1)];
+        let backends: Vec<Backend> = self.cluster.servers.iter().map(|server| Backend::new(&server.url())).collect();
         let done = AtomicBool::new(false);
         let published = std::thread::scope(|scope| {
             let publishing = scope.spawn(|| {
-                let backends = urls.each_ref().map(|url| Backend::new(url));
                 let (mut pace, mut n) = (Pace::start(), 0);
                 while !done.load(Ordering::Relaxed) {
-                    assert_eq!(backends[n as usize % 2].publish(&kitchen(), n)["durable"], true);
+                    assert_eq!(backends[n as usize % backends.len()].publish(&kitchen(), n)["durable"], true);
                     n += 1;
                     pace.wait(Duration::from_millis(5));
                 }
@@ -56,7 +62,7 @@ impl Traffic {
             done.store(true, Ordering::Relaxed);
             publishing.join().unwrap()
         });
-        for chef in ["chef0", "chef1"] {
+        for chef in &self.chefs() {
             has_each_once(&self.driver, chef, published);
             assert_eq!(recovered(&self.driver, chef), [false], "{chef} has noticed nothing");
         }
@@ -70,7 +76,11 @@ fn some_traffic(time: Duration) {
 
 #[test]
 fn redis_is_killed_for_ten_seconds_and_comes_back_empty() {
-    let mut traffic = Traffic::on(RedisServer::start());
+    outlives_redis(Traffic::on(RedisServer::start()));
+}
+
+/// Redis is away for ten seconds, and comes back with nothing in it.
+pub fn outlives_redis(mut traffic: Traffic) {
     traffic.while_there_is(|cluster| {
         some_traffic(Duration::from_millis(500));
         cluster.redis.kill();

@@ -1,11 +1,9 @@
-//! How PostgreSQL is reached: encrypted, through a pooler, over a network that stops, and when an answer is lost.
+//! How PostgreSQL is reached: through a pooler, over a network that stops, and when an answer is lost.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use expeditor::store::migrations;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
 use crate::postgres::two_instances_agree;
@@ -26,73 +24,6 @@ fn logged(server: &Postgres) -> Vec<u64> {
     let query = "SELECT string_agg(payload::json ->> 'n', ',' ORDER BY position) FROM realtime.log_events";
     let numbers = server.psql("shop", query).unwrap();
     numbers.split(',').filter(|number| !number.is_empty()).map(|number| number.parse().unwrap()).collect()
-}
-
-/// An authority's certificate, and a server's by it, for `localhost`, with its key.
-fn certificates() -> (String, String, String) {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let own_key = KeyPair::generate().unwrap();
-    let certificate = authority.self_signed(&own_key).unwrap().pem();
-    let issuer = Issuer::new(authority, own_key);
-    let key = KeyPair::generate().unwrap();
-    let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    (certificate, server.pem(), key.serialize_pem())
-}
-
-#[test]
-fn an_encrypted_server_is_verified_as_far_as_the_url_says() {
-    let folder = tempfile::tempdir().unwrap();
-    Postgres::own(folder.path());
-    let ((authority, certificate, key), (stranger, ..)) = (certificates(), certificates());
-    let write = |name: &str, text: &str| -> PathBuf {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let (authority, stranger) = (write("ca.pem", &authority), write("other.pem", &stranger));
-    let (certificate, key) = (write("server.pem", &certificate), write("server.key", &key));
-    Postgres::own(&key);
-    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(&key, owner_only).unwrap();
-    let files = [format!("ssl_cert_file={}", certificate.display()), format!("ssl_key_file={}", key.display())];
-    let access = "hostnossl all app all reject\nhostssl all app all scram-sha-256";
-    let server = Postgres::with(&["ssl=on", &files[0], &files[1]], access);
-    server.application("shop");
-    let role = "CREATE ROLE app LOGIN SUPERUSER PASSWORD 'p@ss/w:rd 100%'";
-    server.psql("shop", role).unwrap();
-    let url = |host: &str, query: &str| {
-        format!("postgresql://app:p%40ss%2Fw%3Ard%20100%25@{host}:{}/shop?{query}", server.port)
-    };
-    let (ca, other) = (authority.display(), stranger.display());
-    let reach = |host: &str, query: &str| migrations::run(&config(&url(host, query), &[]).database).map(drop);
-    let full = format!("sslmode=verify-full&sslrootcert={ca}");
-    let good = [
-        ("127.0.0.1", String::new()),
-        ("127.0.0.1", "sslmode=require".to_owned()),
-        ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={ca}")),
-        ("localhost", full.clone()),
-        ("localhost", format!("sslaccept=strict&sslcert={ca}")),
-    ];
-    for (host, query) in good {
-        reach(host, &query).unwrap_or_else(|error| panic!("{host} {query}: {error}"));
-    }
-    let bad = [
-        ("127.0.0.1", "sslmode=disable".to_owned()),
-        ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={other}")),
-        ("127.0.0.1", full.clone()),
-        ("localhost", format!("sslmode=verify-full&sslrootcert={other}")),
-        ("localhost", "sslmode=verify-full".to_owned()),
-        ("localhost", "sslmode=verify-full&sslrootcert=/nowhere.pem".to_owned()),
-    ];
-    for (host, query) in bad {
-        let error = reach(host, &query).expect_err(&query).to_string();
-        assert!(!error.contains("p@ss") && !error.contains('\n'), "{error}");
-    }
-    let instance = Instance::on(&url("localhost", &full), &[]);
-    assert_eq!(Backend::new(&instance.url()).publish(&kitchen(), 0)["durable"], true);
-    let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'app'";
-    assert_eq!(server.psql("shop", encrypted), Ok("t".to_owned()));
 }
 
 #[test]
@@ -161,6 +92,39 @@ fn a_commit_whose_answer_is_lost_is_written_once() {
         std::thread::park_timeout(Duration::from_millis(20));
     }
     waits("");
+    eventually("durable again", || (backend.insist(&kitchen(), n)["durable"] == true).then_some(()));
+    has_each_once(&driver, "chef", n + 1);
+    assert_eq!(logged(&server), (0..=n).collect::<Vec<_>>());
+    driver.call("disconnect", json!({ "client": "chef" }));
+}
+
+#[test]
+fn a_commit_that_a_falling_server_knows_nothing_of_is_made_again() {
+    // Of a transaction nothing is written down before its commit, so its number is given to another afterwards.
+    let mut server = Postgres::with(&["wal_writer_delay=10000"], "");
+    let url = server.application("shop");
+    let (instance, driver) = (Instance::on(&url, &[("DATABASE_TIMEOUT", "1000")]), Driver::node());
+    let backend = Backend::new(&instance.url());
+    connect(&driver, &instance.url(), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    assert_eq!(backend.publish(&kitchen(), 0)["durable"], true);
+    server
+        .psql(
+            "shop",
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END';
+             CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON realtime.log_events
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()",
+        )
+        .unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(backend.publish(&kitchen(), 1)["durable"], false));
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'PgSleep'";
+        eventually("its commit waits", || (server.psql("shop", waiting).unwrap() == "1").then_some(()));
+        server.kill();
+    });
+    server.restart();
+    server.psql("shop", "DROP TRIGGER waits ON realtime.log_events").unwrap();
+    let n = 2;
     eventually("durable again", || (backend.insist(&kitchen(), n)["durable"] == true).then_some(()));
     has_each_once(&driver, "chef", n + 1);
     assert_eq!(logged(&server), (0..=n).collect::<Vec<_>>());

@@ -54,12 +54,13 @@ impl ClusterBridge {
     }
 }
 
-/// Rooms of another form are left out; an event that is for no other has none to go to. `except` takes
-/// rooms out; of who is in both a room and an excepted one nothing can be said in a log of rooms.
+/// Rooms of another form are left out; an event that is for no other has none to go to. One that is not for the
+/// members of some other room cannot be kept: who was in it then nobody knows later. Whoever else is excepted, such
+/// as the Node server's own socket that began it, is not here.
 pub(crate) fn read(event: NodeEvent) -> Result<Append, Garbage> {
     let NodeEvent { rooms, except, name, payload, volatile } = event;
     let mut named: Vec<RoomName> = Vec::new();
-    for room in rooms.iter().filter(|room| !except.contains(room)) {
+    for room in &rooms {
         if let Some(room) = RoomName::parse(room).filter(|room| !named.contains(room)) {
             named.push(room);
         }
@@ -69,6 +70,9 @@ pub(crate) fn read(event: NodeEvent) -> Result<Append, Garbage> {
     }
     if named.is_empty() {
         return Err(Garbage::Room);
+    }
+    if except.iter().any(|room| RoomName::parse(room).is_some()) {
+        return Err(Garbage::Except);
     }
     let name = EventName::parse(&name).ok_or(Garbage::Event)?;
     Ok(Append { kept: !volatile, ..Append::kept(named.into(), Event::new(name.as_str(), payload)) })

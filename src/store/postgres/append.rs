@@ -8,11 +8,11 @@ use diesel_async::TransactionManager;
 use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 
-use super::batch::{Batch, Known};
+use super::batch::{Batch, Known, Rows};
 use super::connection::{self, Connection, Pool, Rules, Transactions};
 use super::items;
 use super::numbers::{KnownRooms, Numbers};
-use super::statements::{Place, earlier, number_rooms, place, seen, status};
+use super::statements::{Signature, earlier, newest_batch, number_rooms, place, seen};
 use crate::store::StoreError;
 use crate::store::log::{Committed, Write, from_db};
 
@@ -20,8 +20,10 @@ use crate::store::log::{Committed, Write, from_db};
 pub struct Appender {
     pool: Pool,
     rules: Rules,
-    /// Tells this instance's notifications from others'.
+    /// Tells this instance's notifications and batches from others'.
     origin: String,
+    /// The number of the newest batch.
+    batches: AtomicI64,
     rooms: KnownRooms,
     /// The newest position that has been given out here.
     newest: AtomicI64,
@@ -35,7 +37,8 @@ impl Appender {
     const AGAIN: Duration = Duration::from_millis(200);
 
     pub fn new(pool: Pool, rules: Rules, origin: String) -> Self {
-        Self { pool, rules, origin, rooms: KnownRooms::default(), newest: AtomicI64::new(0) }
+        let (batches, newest) = (AtomicI64::new(0), AtomicI64::new(0));
+        Self { pool, rules, origin, batches, rooms: KnownRooms::default(), newest }
     }
 
     /// Writes a batch: all of it, or nothing. What became of it is known when this returns.
@@ -57,7 +60,7 @@ impl Appender {
         let mut connection = timeout(self.rules.deadline, connection::get(&self.pool)).await??;
         // A connection that is let go in the middle of a transaction counts as broken and is closed.
         let writing = timeout(self.rules.deadline, self.write(&mut connection, writes, numbers)).await?;
-        let (batch, place) = match writing {
+        let (batch, number, before) = match writing {
             Ok(written) => written,
             Err(fault) => {
                 // Best effort: a connection that cannot be rolled back is closed.
@@ -72,29 +75,32 @@ impl Appender {
             Err(_) => Some("no answer".to_owned()),
         };
         drop(connection);
-        if let (Some(error), Some(transaction)) = (lost, &place.transaction) {
+        if let (Some(error), Some(number)) = (lost, number) {
             tracing::warn!(error, "a commit was not answered: its outcome is asked for");
-            self.settle(transaction).await?;
+            self.settle(number).await?;
         }
-        self.newest.fetch_max(place.before + batch.rows.places, Ordering::AcqRel);
-        Ok(batch.committed(from_db(place.before), Self::GENERATION))
+        self.newest.fetch_max(before + batch.rows.places, Ordering::AcqRel);
+        Ok(batch.committed(from_db(before), Self::GENERATION))
     }
 
+    /// The batch with its number, if it has rows, and where the log stood before it.
     async fn write(
         &self,
         connection: &mut Connection,
         writes: &[Write],
         numbers: Numbers,
-    ) -> Result<(Batch, Place), Fault> {
+    ) -> Result<(Batch, Option<i64>, i64), Fault> {
         Transactions::begin_transaction_sql(connection, &self.rules.writing).await?;
         let earlier = earlier(connection, writes).await?;
         let unchanged = items::change(connection, writes, &earlier).await?;
         let Numbers { by_room: room_ids, forgotten_through } = numbers;
         let batch = Batch::place(writes, &Known { room_ids, earlier, unchanged });
+        let number = (batch.rows != Rows::default()).then(|| self.batches.fetch_add(1, Ordering::AcqRel) + 1);
+        let signature = Signature { writer: &self.origin, batch: number };
         let newest = self.newest.load(Ordering::Acquire);
-        let place = place(connection, &batch.rows, &self.origin, newest, forgotten_through).await?;
+        let before = place(connection, &batch.rows, &signature, newest, forgotten_through).await?;
         seen(connection, writes).await?;
-        Ok((batch, place))
+        Ok((batch, number, before))
     }
 
     /// The numbers of the rooms that the batch has events for. A new room is given its number in a transaction of
@@ -125,21 +131,20 @@ impl Appender {
         Ok(read)
     }
 
-    /// Waits until it is known whether a transaction was committed: its batch must be neither lost nor written twice.
-    async fn settle(&self, transaction: &str) -> Result<(), Fault> {
+    /// Waits until it is known whether a batch was committed: it must be neither lost nor written twice.
+    async fn settle(&self, number: i64) -> Result<(), Fault> {
         loop {
-            let transaction = transaction.to_owned();
-            let Self { pool, rules, .. } = self;
-            let status = connection::in_transaction(pool, &rules.writing, rules.deadline, |connection| {
-                status(connection, transaction).boxed()
+            let Self { pool, rules, origin, .. } = self;
+            let origin = origin.clone();
+            let newest = connection::in_transaction(pool, &rules.writing, rules.deadline, |connection| {
+                newest_batch(connection, origin).boxed()
             });
-            match status.await.as_deref() {
-                Ok("committed") => return Ok(()),
-                Ok("aborted" | "unknown") => return Err(Fault::Aborted),
-                // Still in progress, or the database is not back yet.
-                Ok(_) | Err(_) => {}
+            match newest.await {
+                Ok(newest) if newest == number => return Ok(()),
+                Ok(_) => return Err(Fault::Aborted),
+                // It is still being committed, or the database is not back yet.
+                Err(_) => sleep(Self::AGAIN).await,
             }
-            sleep(Self::AGAIN).await;
         }
     }
 }

@@ -65,9 +65,13 @@ pub async fn keep_log_within(database: Weak<Postgres>, limits: LogConfig) {
 /// In steps, so that appends come between.
 async fn prune(database: &Postgres, limits: &LogConfig, counts: &mut Counts, forget: bool) -> Result<(), StoreError> {
     if forget {
-        let limits = limits.clone();
         let audit = limits.audit;
-        database.write(|connection| retention::prune_sessions(connection, limits).boxed()).await?;
+        loop {
+            let limits = limits.clone();
+            if !database.write(|connection| retention::prune_forgotten(connection, limits).boxed()).await? {
+                break;
+            }
+        }
         while database.write(move |connection| audit::prune(connection, audit).boxed()).await? {}
     }
     loop {

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use diesel_async::SimpleAsyncConnection;
+use diesel::sql_types::Text;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -13,8 +14,9 @@ use crate::config::PostgresUrl;
 use crate::store::StoreError;
 use crate::store::log::News;
 
-/// What appends notify (`place.sql`).
+/// What appends notify (`place.sql`), and who revokes a token.
 const CHANNEL: &str = "expeditor";
+const REVOKED: &str = "revoked";
 /// How long it may be quiet before the connection is asked whether it still stands.
 const QUIET: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_secs(1);
@@ -57,6 +59,9 @@ async fn listen_once(
         match next {
             Ok(Some(notification)) => {
                 let payload = notification?.payload;
+                if payload == REVOKED {
+                    heard.send_modify(|news| news.revocations += 1);
+                }
                 let Some((position, who)) = payload.split_once(' ') else { continue };
                 if let (Ok(newest), true) = (position.parse(), who != origin) {
                     heard.send_modify(|news| news.head = news.head.max(newest));
@@ -66,6 +71,13 @@ async fn listen_once(
             Err(_) => ask(&mut connection, "SELECT 1").await?,
         }
     }
+}
+
+/// Tells all instances, once the transaction is committed, that a token has been revoked.
+pub async fn tell_of_revocation(connection: &mut Connection) -> Result<(), StoreError> {
+    let query = diesel::sql_query("SELECT pg_notify($1, $2)").bind::<Text, _>(CHANNEL).bind::<Text, _>(REVOKED);
+    query.execute(connection).await?;
+    Ok(())
 }
 
 async fn ask(connection: &mut Connection, sql: &str) -> Result<(), StoreError> {

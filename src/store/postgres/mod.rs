@@ -170,7 +170,14 @@ impl Backend for Postgres {
     }
 
     fn revoke(&self, id: RevocationId, reason: Option<String>) -> Answer<bool> {
-        self.write(|connection| changes::revoke(connection, id, reason).boxed())
+        self.write(|connection| {
+            async move {
+                let is_new = changes::revoke(connection, id, reason).await?;
+                listen::tell_of_revocation(connection).await?;
+                Ok(is_new)
+            }
+            .boxed()
+        })
     }
 
     /// The demo has a database of its own, which is SQLite.

@@ -1,6 +1,9 @@
--- $1 places, $2 now, $3 this instance; then columns of rows, whose `step` counts from where the log stands; $22 the
--- newest position that this instance knows of: a copy that took the server's place may lack it, and it is not given out again.
--- $24: rooms had been forgotten up to there when they were numbered. There is no row, and nothing is written, where more have been since.
+-- $1 places, $2 now, $3 this instance, $25 the number of its batch, if that has rows; then columns of rows, whose `step`
+-- counts from where the log stands.
+-- $22: the newest position that this instance knows of. A copy that took the server's place may lack it, and it is not
+-- given out again.
+-- $24: rooms had been forgotten up to there when they were numbered. There is no row, and nothing is written, where
+-- more have been since.
 WITH taken AS (
   UPDATE realtime.log_head SET head = greatest(head, $22) + $1 WHERE $1 > 0 AND forgotten_through = $24
   RETURNING head - $1 AS before
@@ -32,7 +35,10 @@ WITH taken AS (
   DELETE FROM realtime.session_rooms AS old
   USING base, unnest($20, $21) AS away (session, room)
   WHERE old.session = away.session AND old.room = away.room AND base.before >= 0
+), signed AS (
+  INSERT INTO realtime.log_writers (writer, batch, written_at) SELECT $3, $25, $2 WHERE $25 IS NOT NULL
+  ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at
 )
-SELECT base.before, pg_current_xact_id_if_assigned()::text AS transaction,
+SELECT base.before,
   CASE WHEN $1 > 0 THEN pg_notify('expeditor', (base.before + $1)::text || ' ' || $3)::text END AS notified
 FROM base

@@ -16,6 +16,8 @@ use crate::store::log::now_ms;
 const STEP: i64 = 1_000;
 /// How long a publish's name is known, whatever the age to which events are kept.
 const PUBLISHES_REMEMBERED: Duration = Duration::from_hours(24);
+/// An instance that has written nothing for so long is gone, and waits for no commit's outcome.
+const WRITERS_REMEMBERED: Duration = Duration::from_hours(7 * 24);
 
 /// Tells this lock from others of the same database; the numbers have no meaning.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(1702391923, 1) AS taken";
@@ -40,6 +42,23 @@ const PUBLISHES: &str = "WITH aged AS (
     ), gone AS (
         DELETE FROM realtime.log_publishes AS publish USING aged
         WHERE publish.publisher = aged.publisher AND publish.publish_id = aged.publish_id
+    )
+    SELECT count(*) AS count FROM aged";
+
+/// What somebody is writing is not as old as it looks, and is not waited for.
+const SESSIONS: &str = "WITH aged AS (
+        SELECT session, room FROM realtime.session_rooms WHERE seen_at < $2
+        ORDER BY seen_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM realtime.session_rooms AS old USING aged
+        WHERE old.session = aged.session AND old.room = aged.room
+    )
+    SELECT count(*) AS count FROM aged";
+
+const WRITERS: &str = "WITH aged AS (
+        SELECT writer FROM realtime.log_writers WHERE written_at < $2 LIMIT $1 FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM realtime.log_writers AS old USING aged WHERE old.writer = aged.writer
     )
     SELECT count(*) AS count FROM aged";
 
@@ -82,11 +101,22 @@ pub async fn lock(connection: &mut Connection) -> Result<bool, StoreError> {
 
 /// Lets some of what is too old go; whether there may be more.
 pub async fn prune_aged(connection: &mut Connection, limits: LogConfig) -> Result<bool, StoreError> {
+    prune(connection, [(AGED, before(limits.max_age)), (PUBLISHES, before(PUBLISHES_REMEMBERED))]).await
+}
+
+/// Lets some of the sessions go that have not been seen for so long that no client can have one back, and of the
+/// instances that are gone; whether there may be more.
+pub async fn prune_forgotten(connection: &mut Connection, limits: LogConfig) -> Result<bool, StoreError> {
+    prune(connection, [(SESSIONS, before(limits.session_age())), (WRITERS, before(WRITERS_REMEMBERED))]).await
+}
+
+/// Each of the queries lets a step go of what is older than its time.
+async fn prune(connection: &mut Connection, queries: [(&str, i64); 2]) -> Result<bool, StoreError> {
     if !lock(connection).await? {
         return Ok(false);
     }
     let mut more = false;
-    for (query, oldest_ms) in [(AGED, before(limits.max_age)), (PUBLISHES, before(PUBLISHES_REMEMBERED))] {
+    for (query, oldest_ms) in queries {
         let gone: Count = diesel::sql_query(query)
             .bind::<BigInt, _>(STEP)
             .bind::<BigInt, _>(oldest_ms)
@@ -110,14 +140,6 @@ pub async fn prune_room(connection: &mut Connection, room_id: i64, max_events: u
         .get_result(connection)
         .await?;
     Ok(Some(u64::try_from(left.count).unwrap_or_default()))
-}
-
-/// Sessions that have not been seen for so long that no client can have one back.
-pub async fn prune_sessions(connection: &mut Connection, limits: LogConfig) -> Result<(), StoreError> {
-    use crate::schema::session_rooms;
-    let oldest_ms = before(limits.session_age());
-    diesel::delete(session_rooms::table.filter(session_rooms::seen_at.lt(oldest_ms))).execute(connection).await?;
-    Ok(())
 }
 
 /// How many events each room has got between two positions, whichever instance wrote them; by the room's number.

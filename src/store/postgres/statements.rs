@@ -20,13 +20,10 @@ use crate::store::log::{Write, now_ms, to_db};
 /// them never wait for each other.
 const PLACE: &str = include_str!("place.sql");
 
-/// Where the log stood, and the transaction in which it moved.
-#[derive(QueryableByName)]
-pub struct Place {
-    #[diesel(sql_type = BigInt)]
-    pub before: i64,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub transaction: Option<String>,
+/// Whose batch it is, and which, by its number, if it has rows.
+pub struct Signature<'a> {
+    pub writer: &'a str,
+    pub batch: Option<i64>,
 }
 
 /// The numbers of rooms, which they are given where they have none.
@@ -81,19 +78,24 @@ pub async fn earlier(connection: &mut Connection, writes: &[Write]) -> Result<Ha
     Ok(rows.into_iter().map(known).collect())
 }
 
-/// Takes the batch's places and inserts its rows.
+/// Takes the batch's places and inserts its rows; returns where the log stood.
 pub async fn place(
     connection: &mut Connection,
     rows: &Rows,
-    origin: &str,
+    signature: &Signature<'_>,
     newest: i64,
     forgotten_through: i64,
-) -> Result<Place, Fault> {
+) -> Result<i64, Fault> {
+    #[derive(QueryableByName)]
+    struct Place {
+        #[diesel(sql_type = BigInt)]
+        before: i64,
+    }
     let Rows { places, events, publishes, entered, entered_anew, left } = rows;
     let query = diesel::sql_query(PLACE)
         .bind::<BigInt, _>(places)
         .bind::<BigInt, _>(now_ms())
-        .bind::<Text, _>(origin)
+        .bind::<Text, _>(signature.writer)
         .bind::<Array<BigInt>, _>(&events.room_ids)
         .bind::<Array<BigInt>, _>(&events.steps)
         .bind::<Array<Text>, _>(&events.names)
@@ -114,8 +116,10 @@ pub async fn place(
         .bind::<Array<Text>, _>(&left.1)
         .bind::<BigInt, _>(newest)
         .bind::<Array<Nullable<Text>>, _>(&events.held_as)
-        .bind::<BigInt, _>(forgotten_through);
-    query.get_result(connection).await.optional()?.ok_or(Fault::RoomsForgotten)
+        .bind::<BigInt, _>(forgotten_through)
+        .bind::<Nullable<BigInt>, _>(signature.batch);
+    let place: Option<Place> = query.get_result(connection).await.optional()?;
+    place.map(|place| place.before).ok_or(Fault::RoomsForgotten)
 }
 
 /// Notes that sessions are still there. After the batch has its places, as all that touches their rows.
@@ -151,14 +155,17 @@ pub async fn seen(connection: &mut Connection, writes: &[Write]) -> Result<(), F
     Ok(())
 }
 
-/// `unknown` where the server has never come so far: another one, which has not had the transaction, took its place.
-pub async fn status(connection: &mut Connection, transaction: String) -> Result<String, StoreError> {
+/// The newest batch that is written of this instance; 0 where none is. Waits for one that is being written.
+pub async fn newest_batch(connection: &mut Connection, writer: String) -> Result<i64, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
-        #[diesel(sql_type = Text)]
-        status: String,
+        #[diesel(sql_type = BigInt)]
+        batch: i64,
     }
-    let query = "SELECT CASE WHEN CAST($1 AS xid8) > pg_current_xact_id() THEN 'unknown'
-        ELSE coalesce(pg_xact_status(CAST($1 AS xid8)), 'unknown') END AS status";
-    Ok(diesel::sql_query(query).bind::<Text, _>(transaction).get_result::<Row>(connection).await?.status)
+    // A row that is not committed yet cannot be seen, but nobody can write it meanwhile.
+    let query = "INSERT INTO realtime.log_writers (writer, batch, written_at) VALUES ($1, 0, $2)
+        ON CONFLICT (writer) DO UPDATE SET written_at = excluded.written_at RETURNING batch";
+    let row: Row =
+        diesel::sql_query(query).bind::<Text, _>(writer).bind::<BigInt, _>(now_ms()).get_result(connection).await?;
+    Ok(row.batch)
 }

@@ -70,6 +70,11 @@ impl Cluster {
         line_of(&self.servers[index], line).map_or(0, |value| value.parse().unwrap())
     }
 
+    /// How much of what came through Redis was not taken for this cause, at one instance.
+    pub fn ignored(&self, index: usize, cause: &str) -> u64 {
+        self.count(index, &format!("expeditor_bridge_ignored_total{{cause=\"{cause}\"}}"))
+    }
+
     /// The instance that takes in what Node servers publish.
     pub fn lease_holder(&self) -> usize {
         eventually("the lease", || {

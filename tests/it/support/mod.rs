@@ -8,6 +8,7 @@ pub mod database;
 pub mod house;
 pub mod instance;
 pub mod log;
+pub mod mixed;
 pub mod network;
 pub mod people;
 pub mod pgbouncer;

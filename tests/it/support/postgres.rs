@@ -52,11 +52,11 @@ fn program(name: &str) -> PathBuf {
 
 impl Postgres {
     pub fn start() -> Self {
-        Self::with(&[], "")
+        Self::with(&[""; 0], "")
     }
 
     /// With settings of the form `name=value`, and lines for `pg_hba.conf` that come before the usual ones.
-    pub fn with(settings: &[&str], access: &str) -> Self {
+    pub fn with(settings: &[impl AsRef<str>], access: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::own(folder.path());
         let data = folder.path().join("data");
@@ -69,7 +69,7 @@ impl Postgres {
         let file = data.join("pg_hba.conf");
         let usual = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, format!("{access}\n{usual}")).unwrap();
-        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let settings = settings.iter().map(|setting| setting.as_ref().to_owned()).collect();
         let mut server = Self { folder, port: free_port(), process: None, settings };
         server.restart();
         server

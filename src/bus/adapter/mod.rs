@@ -1,11 +1,14 @@
 //! The wire protocol of `@socket.io/redis-adapter` 8 with its default key, for the namespace `/`: what it
-//! publishes to rooms, what it asks of its peers, and the answers it waits for. Read and written by the
-//! ClusterBridge; what a request may do is not decided here.
+//! publishes to rooms (here), what it asks of its peers, and the answers it waits for (`requests`). Read and
+//! written by the ClusterBridge; what a request may do is not decided here.
+
+mod requests;
 
 use rmpv::ValueRef;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+
+pub use requests::{Request, Selection, client_count, done, nothing_to_say, read_request, rooms, sockets};
 
 use super::Garbage;
 use super::json::{self, Binary};
@@ -24,8 +27,6 @@ const OWN: &str = "expeditor-";
 pub fn uid(instance: InstanceId) -> String {
     format!("{OWN}{instance:016x}")
 }
-
-// ---- events ----
 
 /// The packet of an event for one or several rooms, and the channel that it goes to. `None` where JSON
 /// goes deeper than is read.
@@ -104,7 +105,12 @@ pub fn read_event(bytes: &[u8], max_payload: usize) -> Result<Option<NodeEvent>,
     }
     let Some(ValueRef::Array(data)) = member(packet, "data") else { return Err(Garbage::Malformed) };
     let name = data.first().and_then(text).ok_or(Garbage::Event)?.to_owned();
-    let payload = data.get(1).map_or_else(|| Ok("null".to_owned()), |value| json::text(value, Binary::Refused))?;
+    let payload = match &data[1..] {
+        [] => "null".to_owned(),
+        [payload] => json::text(payload, Binary::Refused)?,
+        // A room's event has one payload: a part of what was published would be something else.
+        _ => return Err(Garbage::Arguments),
+    };
     if payload.len() > max_payload {
         return Err(Garbage::TooLarge);
     }
@@ -142,153 +148,6 @@ fn texts(value: Option<&ValueRef<'_>>) -> Vec<String> {
     items.iter().filter_map(text).map(str::to_owned).collect()
 }
 
-// ---- requests ----
-
-/// Sessions that a request is about: those in one of the rooms, or all, but those in one of the others.
-/// A session is in a room of its own id too.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct Selection {
-    #[serde(default)]
-    pub rooms: Vec<String>,
-    #[serde(default)]
-    pub except: Vec<String>,
-}
-
-/// What a peer asks of all others.
-#[derive(Debug)]
-pub enum Request {
-    Sockets {
-        id: String,
-        of: Selection,
-    },
-    AllRooms {
-        id: String,
-    },
-    Join {
-        id: Option<String>,
-        of: Selection,
-        rooms: Vec<String>,
-    },
-    Leave {
-        id: Option<String>,
-        of: Selection,
-        rooms: Vec<String>,
-    },
-    Disconnect {
-        id: Option<String>,
-        of: Selection,
-    },
-    Fetch {
-        id: String,
-        of: Selection,
-    },
-    /// For code on the server, which there is none of here.
-    ServerSideEmit {
-        id: Option<String>,
-    },
-    /// An event whose recipients are to acknowledge it.
-    Broadcast {
-        id: String,
-        event: Result<NodeEvent, Garbage>,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Asked {
-    #[serde(rename = "type")]
-    kind: u8,
-    uid: Option<String>,
-    request_id: Option<String>,
-    opts: Option<Selection>,
-    #[serde(default)]
-    rooms: Vec<String>,
-    sid: Option<String>,
-    room: Option<String>,
-    packet: Option<AskedPacket>,
-}
-
-#[derive(Deserialize)]
-struct AskedPacket {
-    #[serde(default)]
-    data: Vec<Box<RawValue>>,
-}
-
-/// `None` where an instance of ours has asked.
-///
-/// # Errors
-/// Why it is no request.
-pub fn read_request(bytes: &[u8], max_payload: usize) -> Result<Option<Request>, Garbage> {
-    if bytes.len() > max_payload * 2 + 65_536 {
-        return Err(Garbage::TooLarge);
-    }
-    // The adapter writes some requests as JSON and one as msgpack, and tells them by the first byte.
-    let asked = if bytes.first() == Some(&b'{') {
-        serde_json::from_slice(bytes)
-    } else {
-        serde_json::from_str(&json::text(&json::read(bytes)?, Binary::Dropped)?)
-    };
-    let asked: Asked = asked.map_err(|_| Garbage::Malformed)?;
-    if asked.uid.as_ref().is_some_and(|uid| uid.starts_with(OWN)) {
-        return Ok(None);
-    }
-    understood(asked, max_payload).map(Some)
-}
-
-fn understood(asked: Asked, max_payload: usize) -> Result<Request, Garbage> {
-    let Asked { kind, request_id: id, opts, rooms, sid, room, packet, .. } = asked;
-    let named = |id: Option<String>| id.ok_or(Garbage::Malformed);
-    // Older peers name one socket and one room instead.
-    let by_id = sid.map(|sid| Selection { rooms: vec![sid], except: Vec::new() });
-    let moved: Vec<String> = if by_id.is_some() { room.into_iter().collect() } else { rooms.clone() };
-    let of = opts.or(by_id);
-    Ok(match kind {
-        0 => Request::Sockets { id: named(id)?, of: Selection { rooms, except: Vec::new() } },
-        1 => Request::AllRooms { id: named(id)? },
-        2 => Request::Join { id, of: of.ok_or(Garbage::Malformed)?, rooms: moved },
-        3 => Request::Leave { id, of: of.ok_or(Garbage::Malformed)?, rooms: moved },
-        4 => Request::Disconnect { id, of: of.ok_or(Garbage::Malformed)? },
-        5 => Request::Fetch { id: named(id)?, of: of.unwrap_or_default() },
-        6 => Request::ServerSideEmit { id },
-        7 => Request::Broadcast { id: named(id)?, event: broadcast(of.unwrap_or_default(), packet, max_payload) },
-        _ => return Err(Garbage::Request),
-    })
-}
-
-fn broadcast(of: Selection, packet: Option<AskedPacket>, max_payload: usize) -> Result<NodeEvent, Garbage> {
-    let mut data = packet.ok_or(Garbage::Malformed)?.data.into_iter();
-    let name = data.next().and_then(|name| serde_json::from_str(name.get()).ok()).ok_or(Garbage::Event)?;
-    let payload = data.next().unwrap_or_else(|| RawValue::NULL.to_owned());
-    if payload.get().len() > max_payload {
-        return Err(Garbage::TooLarge);
-    }
-    Ok(NodeEvent { rooms: of.rooms, except: of.except, name, payload, volatile: false })
-}
-
-// ---- answers ----
-
-pub fn sockets(id: &str, sockets: Vec<Value>) -> Value {
-    json!({ "requestId": id, "sockets": sockets })
-}
-
-pub fn rooms(id: &str, rooms: Vec<String>) -> Value {
-    json!({ "requestId": id, "rooms": rooms })
-}
-
-pub fn done(id: &str) -> Value {
-    json!({ "requestId": id })
-}
-
-/// Nobody here has an answer, but nobody is to wait for one.
-pub fn nothing_to_say(id: &str) -> Value {
-    json!({ "type": 6, "requestId": id, "data": null })
-}
-
-/// How many acknowledgements will come.
-pub fn client_count(id: &str, count: usize) -> Value {
-    json!({ "type": 8, "requestId": id, "clientCount": count })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -309,24 +168,10 @@ mod tests {
         assert_eq!((read.payload.get(), read.rooms, read.volatile), (payload, vec!["a:1".into(), "b:2".into()], true));
     }
 
-    #[test]
-    fn requests_are_read_in_both_forms() {
-        let fetch = br#"{"uid":"abc","requestId":"r","type":5,"opts":{"rooms":["x"],"except":[]}}"#;
-        assert!(matches!(read_request(fetch, MAX), Ok(Some(Request::Fetch { of, .. })) if of.rooms == ["x"]));
-        let own = format!(r#"{{"uid":"{}","requestId":"r","type":1}}"#, uid(1));
-        assert!(read_request(own.as_bytes(), MAX).unwrap().is_none());
-        let asked = json!({ "uid": "a", "requestId": "r", "type": 7, "packet": { "data": ["e", { "n": 1 }] }, "opts": { "rooms": ["x"] } });
-        let packed = rmp_serde::to_vec_named(&asked).unwrap();
-        let Ok(Some(Request::Broadcast { event: Ok(event), .. })) = read_request(&packed, MAX) else { panic!() };
-        assert_eq!((event.name.as_str(), event.payload.get()), ("e", r#"{"n":1}"#));
-        assert_eq!(read_request(br#"{"type":99}"#, MAX).unwrap_err(), Garbage::Request);
-    }
-
     proptest! {
         #[test]
         fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = read_event(&bytes, MAX);
-            let _ = read_request(&bytes, MAX);
         }
 
         #[test]
