@@ -201,7 +201,9 @@ pub fn frame(bytes: &[u8]) {
     let sealed = SEAL.stamp(channel, [&[0; HEAD], body].concat()).expect("it is small");
     match channel {
         relay::LOG => {
-            if let Ok(taken) = SEAL.open::<LogFrame<'_>>(channel, &sealed).and_then(incoming::batch) {
+            let read = SEAL.open_traced::<LogFrame<'_>>(channel, &sealed);
+            if let Ok(taken) = read.and_then(|(frame, traces)| incoming::batch(frame, &traces)) {
+                assert!(taken.spans.len() <= taken.events.len());
                 let positions = || taken.events.iter().map(|event| event.position);
                 assert!(taken.before < taken.last && positions().is_sorted_by(|one, next| one < next));
                 assert!(positions().all(|position| taken.before < position && position <= taken.last));
@@ -210,8 +212,8 @@ pub fn frame(bytes: &[u8]) {
         }
         relay::CONTROL => drop(SEAL.open::<Control<'_>>(channel, &sealed)),
         _ => {
-            let read = SEAL.open::<LooseEvent<'_>>(channel, &sealed);
-            if let Ok(taken) = read.and_then(|event| incoming::loose(channel, event)) {
+            let read = SEAL.open_traced::<LooseEvent<'_>>(channel, &sealed);
+            if let Ok(taken) = read.and_then(|(event, traces)| incoming::loose(channel, event, &traces)) {
                 assert_eq!(taken.identity.is_some(), channel == relay::UNPLACED);
                 relayed(taken.event.name(), taken.event.payload());
             }

@@ -54,6 +54,8 @@ pub struct AdminAccess {
 }
 
 impl AdminAccess {
+    /// What the log and the audit trail call whoever brings `ADMIN_TOKEN`.
+    pub const HOLDER: &str = "ADMIN";
     /// How long each wrong token counts.
     const FORGIVEN_AFTER: Duration = Duration::from_secs(3);
     /// Addresses that are remembered; past it no more are counted.
@@ -70,24 +72,12 @@ impl AdminAccess {
         secrets::any_is(&self.tokens, token)
     }
 
-    /// Looks at what someone shows, and counts it where it is wrong.
+    /// Looks at what someone shows, and counts it where it is wrong. It may be a biscuit: `by_policy` is what the
+    /// policy says of its holder.
     ///
     /// # Errors
     /// Why it does not let them in.
-    pub fn check(&self, token: Option<&str>, address: Option<IpAddr>) -> Result<(), NotAdministrator> {
-        self.check_at(token, address, false, Instant::now())
-    }
-
-    /// The same for a token that may be a biscuit: `by_policy` is what the policy says of its holder.
-    ///
-    /// # Errors
-    /// Why it does not let them in.
-    pub fn check_either(
-        &self,
-        token: Option<&str>,
-        address: Option<IpAddr>,
-        by_policy: bool,
-    ) -> Result<(), NotAdministrator> {
+    pub fn check(&self, token: Option<&str>, address: Option<IpAddr>, by_policy: bool) -> Result<(), NotAdministrator> {
         self.check_at(token, address, by_policy, Instant::now())
     }
 
@@ -137,16 +127,16 @@ mod tests {
     #[test]
     fn the_token_alone_opens() {
         let access = access(Some("a-token-of-an-operator"));
-        assert_eq!(access.check(Some("a-token-of-an-operator"), None), Ok(()));
-        assert_eq!(access.check(None, None), Err(NotAdministrator::Missing));
+        assert_eq!(access.check(Some("a-token-of-an-operator"), None, false), Ok(()));
+        assert_eq!(access.check(None, None, false), Err(NotAdministrator::Missing));
         for wrong in ["", "a-token-of-an-operato", "a-token-of-an-operator2"] {
-            assert_eq!(access.check(Some(wrong), None), Err(NotAdministrator::Wrong));
+            assert_eq!(access.check(Some(wrong), None, false), Err(NotAdministrator::Wrong));
         }
     }
 
     #[test]
     fn without_a_token_it_stays_shut() {
-        assert_eq!(access(None).check(Some(""), None), Err(NotAdministrator::Wrong));
+        assert_eq!(access(None).check(Some(""), None, false), Err(NotAdministrator::Wrong));
     }
 
     #[test]

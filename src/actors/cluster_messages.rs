@@ -1,9 +1,11 @@
 //! What the Sequencer and the ClusterBridge tell each other. The bridge knows the Sequencer by its
 //! address, the Sequencer the bridge only as a recipient.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tracing::Span;
 
 use super::logged::Logged;
 use crate::domain::{Event, Position, RoomName};
@@ -25,6 +27,8 @@ pub struct StoredHere {
     pub held_as: Option<Arc<str>>,
     /// Whether Node servers have it: it came from one, or went out before it was stored.
     pub on_node: bool,
+    /// Ends as it waits to be sent.
+    pub span: Span,
 }
 
 /// An event that went out here without a place.
@@ -35,6 +39,8 @@ pub struct WentOut {
     /// By which its stored form is known again; none for what is never stored.
     pub identity: Option<Arc<str>>,
     pub on_node: bool,
+    /// Ends as it waits to be sent.
+    pub span: Span,
 }
 
 /// Where the sequencer tells of what it has sent out.
@@ -54,6 +60,8 @@ pub struct Relayed {
     pub before: Position,
     pub last: Position,
     pub events: Vec<StoredEvent>,
+    /// Of those that belong to a trace, by position; each ends as its event goes out here.
+    pub spans: HashMap<Position, Span>,
 }
 
 /// An event without a place that has gone out at another instance.
@@ -63,6 +71,7 @@ pub struct RelayedLoose {
     pub identity: Option<Arc<str>>,
     pub rooms: Arc<[RoomName]>,
     pub event: Event,
+    pub span: Span,
 }
 
 /// How far another instance is.

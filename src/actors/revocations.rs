@@ -1,16 +1,21 @@
 //! The RevocationMonitor looks whether the tokens of live sessions have been revoked, and tells
 //! the sessions. It never judges: a revoked token's session ends, and that is the session's work. It looks at once
 //! where the database tells of a revocation, and now and then by itself.
+//!
+//! A panic does not end it: which tokens it watches is known to nobody else, and some may wait in its mailbox.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::future::join_all;
 
-use super::messages::{SessionKey, TokenRevoked, UnwatchToken, WatchToken};
+use super::insight::{Post, Probe};
+use super::messages::{ProvokePanic, SessionKey, TokenRevoked, UnwatchToken, WatchToken};
+use super::supervision;
 use crate::domain::RevocationId;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// A look, and the way to the session, fit into the second within which it has to end.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -27,6 +32,7 @@ pub struct RevocationMonitor {
     next: Option<SpawnHandle>,
     /// A token was revoked since the look under way began.
     again: bool,
+    probe: Arc<Probe>,
 }
 
 /// A token was revoked somewhere: look now.
@@ -35,8 +41,9 @@ pub struct RevocationMonitor {
 struct LookNow;
 
 impl RevocationMonitor {
-    pub fn start(store: Store) -> Addr<Self> {
-        Self::create(|_| Self { store, watched: HashMap::new(), next: None, again: false })
+    pub fn start(store: Store, probe: Arc<Probe>) -> Post<Self> {
+        let monitor = Self { store, watched: HashMap::new(), next: None, again: false, probe: probe.clone() };
+        Post::new(Self::create(|_| monitor), probe)
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -47,21 +54,34 @@ impl RevocationMonitor {
             join_all(watched.into_iter().map(async |(key, ids)| (key, store.is_revoked(&ids).await))).await
         };
         let looking = looking.into_actor(self).map(|answers, monitor, ctx| {
-            let mut failures = 0;
-            for (key, revoked) in answers {
-                match revoked {
-                    Ok(true) => monitor.tell(key),
-                    Ok(false) => {}
-                    // Who was let in stays in while the database is away.
-                    Err(_) => failures += 1,
-                }
-            }
-            if failures > 0 {
-                tracing::warn!(failures, "revocations could not be read");
-            }
+            let _handling = monitor.probe.clone().handling_other();
+            monitor.go_on(|monitor| monitor.compare(answers));
             monitor.look_later(ctx);
         });
         ctx.spawn(looking);
+    }
+
+    fn compare(&mut self, answers: Vec<(SessionKey, Result<bool, StoreError>)>) {
+        let mut failures = 0;
+        for (key, revoked) in answers {
+            match revoked {
+                Ok(true) => self.tell(key),
+                Ok(false) => {}
+                // Who was let in stays in while the database is away.
+                Err(_) => failures += 1,
+            }
+        }
+        self.probe.note_look(failures == 0);
+        if failures > 0 {
+            tracing::warn!(failures, "revocations could not be read");
+        }
+    }
+
+    fn go_on(&mut self, handle: impl FnOnce(&mut Self)) {
+        if let Err(panic) = supervision::survived(|| handle(self)) {
+            tracing::error!(panic, "the monitor of revocations panicked and goes on");
+            self.probe.note_restart(&panic);
+        }
     }
 
     /// After the answers, so that a slow database is not asked twice at once.
@@ -111,6 +131,7 @@ impl Handler<LookNow> for RevocationMonitor {
     type Result = ();
 
     fn handle(&mut self, _: LookNow, ctx: &mut Self::Context) {
+        let _handling = self.probe.handling_other();
         match self.next.take() {
             Some(next) => {
                 ctx.cancel_future(next);
@@ -125,6 +146,7 @@ impl Handler<WatchToken> for RevocationMonitor {
     type Result = ();
 
     fn handle(&mut self, message: WatchToken, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         let WatchToken { ids, key, session } = message;
         self.watched.insert(key, Watched { ids, session });
     }
@@ -134,6 +156,16 @@ impl Handler<UnwatchToken> for RevocationMonitor {
     type Result = ();
 
     fn handle(&mut self, message: UnwatchToken, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
         self.watched.remove(&message.key);
+    }
+}
+
+impl Handler<ProvokePanic> for RevocationMonitor {
+    type Result = ();
+
+    fn handle(&mut self, _: ProvokePanic, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
+        self.go_on(|_| panic!("provoked by a test"));
     }
 }

@@ -82,6 +82,7 @@ impl RightsMonitor {
                 (Err(_), _) => failures += 1,
             }
         }
+        self.probe.note_look(failures == 0);
         if failures > 0 {
             tracing::warn!(failures, "rights could not be read again");
         }

@@ -1,13 +1,16 @@
 //! How a panic in an actor becomes one line in the log, written by its supervisor.
 
 use std::cell::{Cell, RefCell};
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
     static SUPERVISED: Cell<bool> = const { Cell::new(false) };
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
+
+/// Where no hook has kept what it said.
+const UNKNOWN: &str = "unknown";
 
 /// Makes panics in supervised code keep what they say for their supervisor, and
 /// all others an error in the log. For the whole process; more calls change nothing.
@@ -49,7 +52,16 @@ pub fn supervised<R>(handle: impl FnOnce() -> R) -> R {
     handle()
 }
 
+/// Runs a handler of an actor that goes on after a panic.
+///
+/// # Errors
+/// What the panic said.
+pub fn survived<R>(handle: impl FnOnce() -> R) -> Result<R, String> {
+    panic::catch_unwind(AssertUnwindSafe(|| supervised(handle)))
+        .map_err(|_| LAST_PANIC.take().unwrap_or_else(|| UNKNOWN.to_owned()))
+}
+
 /// What the panic said that this thread is unwinding from; `None` if it is not.
 pub fn panic_of_this_thread() -> Option<String> {
-    std::thread::panicking().then(|| LAST_PANIC.take().unwrap_or_else(|| "unknown".to_owned()))
+    std::thread::panicking().then(|| LAST_PANIC.take().unwrap_or_else(|| UNKNOWN.to_owned()))
 }

@@ -70,7 +70,7 @@ impl House {
             log_limits: config.log.clone(),
             slow_patience: config.socket.slow_patience,
             rights: RightsMonitor::start(store.clone(), census.rights.clone()),
-            revocations: RevocationMonitor::start(store.clone()),
+            revocations: RevocationMonitor::start(store.clone(), census.revocations.clone()),
             policy: policy.clone(),
             store: store.clone(),
             rate_limit: RateLimit::new(&config.limits),

@@ -1,7 +1,10 @@
 //! The frames that instances of one log send each other, sealed with a key that is in the log itself:
 //! whoever can write to Redis but not read the database cannot make up a position.
 //!
-//! `version, log, tag`, then msgpack. Made and read by the ClusterBridge.
+//! `version, log, tag`, then msgpack: the frame, and behind it the traces that its events belong to, if there are any.
+//! Made and read by the ClusterBridge.
+
+use std::borrow::Cow;
 
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
@@ -63,6 +66,21 @@ pub struct LooseEvent<'a> {
     pub payload: &'a str,
 }
 
+/// That an event belongs to a trace which is sampled. It stands behind the frame, as an instance from before there
+/// were any takes no frame with members that it does not know, and does not look behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trace<'a> {
+    /// The event's; [`Self::UNPLACED`] for one without a place.
+    pub position: Position,
+    /// The span that it was relayed in, as W3C's `traceparent`.
+    #[serde(borrow)]
+    pub parent: Cow<'a, str>,
+}
+
+impl Trace<'_> {
+    pub const UNPLACED: Position = 0;
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Control<'a> {
     pub instance: InstanceId,
@@ -109,8 +127,16 @@ impl Seal {
 
     /// `None` where the frame is larger than any that is taken.
     pub fn close<T: Serialize>(&self, channel: &str, frame: &T) -> Option<Vec<u8>> {
+        self.close_traced(channel, frame, &[])
+    }
+
+    /// The same of a frame with events, some of which may belong to a trace.
+    pub fn close_traced<T: Serialize>(&self, channel: &str, frame: &T, traces: &[Trace<'_>]) -> Option<Vec<u8>> {
         let mut sealed = vec![0; HEAD];
         rmp_serde::encode::write(&mut sealed, frame).ok()?;
+        if !traces.is_empty() {
+            rmp_serde::encode::write(&mut sealed, traces).ok()?;
+        }
         self.stamp(channel, sealed)
     }
 
@@ -129,6 +155,26 @@ impl Seal {
     /// # Errors
     /// Why it is not a frame of this log.
     pub fn open<'a, T: Deserialize<'a>>(&self, channel: &str, sealed: &'a [u8]) -> Result<T, Garbage> {
+        let body = self.unsealed(channel, sealed)?;
+        rmp_serde::from_slice(body).map_err(|_| Garbage::Malformed)
+    }
+
+    /// The same of a frame with events. Traces that cannot be read are none.
+    ///
+    /// # Errors
+    /// Why it is not a frame of this log.
+    pub fn open_traced<'a, T: Deserialize<'a>>(
+        &self,
+        channel: &str,
+        sealed: &'a [u8],
+    ) -> Result<(T, Vec<Trace<'a>>), Garbage> {
+        let body = self.unsealed(channel, sealed)?;
+        let mut reader = rmp_serde::Deserializer::from_read_ref(body);
+        let frame = T::deserialize(&mut reader).map_err(|_| Garbage::Malformed)?;
+        Ok((frame, Vec::deserialize(&mut reader).unwrap_or_default()))
+    }
+
+    fn unsealed<'a>(&self, channel: &str, sealed: &'a [u8]) -> Result<&'a [u8], Garbage> {
         if sealed.len() > MAX_FRAME {
             return Err(Garbage::TooLarge);
         }
@@ -142,7 +188,7 @@ impl Seal {
         if !bool::from(self.tag(channel, body).ct_eq(&head[5..])) {
             return Err(Garbage::Forged);
         }
-        rmp_serde::from_slice(body).map_err(|_| Garbage::Malformed)
+        Ok(body)
     }
 
     fn tag(&self, channel: &str, body: &[u8]) -> [u8; TAG] {
@@ -181,7 +227,42 @@ mod tests {
         }
     }
 
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn loose() -> LooseEvent<'static> {
+        LooseEvent { instance: 1, identity: None, rooms: vec!["a:b"], name: "e", payload: "1" }
+    }
+
+    /// In a rolling upgrade either may be the older one.
+    #[test]
+    fn an_instance_that_knows_no_traces_reads_a_frame_with_some_and_its_own_are_read() {
+        let trace = Trace { position: Trace::UNPLACED, parent: PARENT.into() };
+        let (newer, older) = (
+            seal().close_traced(VOLATILE, &loose(), std::slice::from_ref(&trace)).unwrap(),
+            seal().close(VOLATILE, &loose()).unwrap(),
+        );
+        assert_eq!(seal().open::<LooseEvent<'_>>(VOLATILE, &newer).unwrap(), loose());
+        let read = seal().open_traced::<LooseEvent<'_>>(VOLATILE, &newer).unwrap();
+        assert_eq!(read, (loose(), vec![trace]));
+        assert_eq!(seal().open_traced::<LooseEvent<'_>>(VOLATILE, &older).unwrap(), (loose(), vec![]));
+        assert_eq!(seal().close_traced(VOLATILE, &loose(), &[]).unwrap(), older, "without any it is the same frame");
+        for index in HEAD..newer.len() {
+            let mut bent = newer.clone();
+            bent[index] ^= 1;
+            let read = seal().open_traced::<LooseEvent<'_>>(VOLATILE, &bent);
+            assert_eq!(read.unwrap_err(), Garbage::Forged, "byte {index}: traces are under the seal");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_stands_behind_a_frame_does_it_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let mut body = seal().close(VOLATILE, &loose()).unwrap();
+            body.extend(bytes);
+            let sealed = seal().stamp(VOLATILE, body).unwrap();
+            prop_assert_eq!(seal().open_traced::<LooseEvent<'_>>(VOLATILE, &sealed).unwrap().0, loose());
+        }
+
         #[test]
         fn arbitrary_bytes_are_no_frame(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(seal().open::<LogFrame<'_>>(LOG, &bytes).is_err());

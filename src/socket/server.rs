@@ -85,7 +85,7 @@ impl SocketServer {
             .max_buffer_size(MAX_QUEUED_PACKETS)
             .build_svc();
         let reception = Arc::new(Reception {
-            tokens,
+            tokens: tokens.clone(),
             config: config.clone(),
             services: services.clone(),
             handshakes: handshakes.clone(),
@@ -97,7 +97,7 @@ impl SocketServer {
             }
         };
         io.ns("/", (async |socket: SocketRef| open(&socket)).with(greet));
-        AdminUi::serve(&io, admin, services.clone(), handshakes.clone());
+        AdminUi::serve(&io, admin, tokens, services.clone(), handshakes.clone());
         let (links, backlog) = (Arc::default(), Arc::default());
         Self {
             service,

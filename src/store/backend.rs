@@ -49,6 +49,7 @@ pub trait Backend: Send + Sync {
     fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed>;
     fn synced(&self) -> watch::Receiver<Synced>;
     fn hurry_sync(&self);
+    fn index_lag(&self) -> Duration;
     fn news(&self) -> Option<watch::Receiver<News>>;
     fn head(&self) -> Answer<Position>;
     fn events(&self, starts: Vec<(RoomName, Position)>, up_to: Position, limit: PageLimit) -> Answer<Option<Page>>;

@@ -175,6 +175,12 @@ impl Store {
         self.inner.meter.0.set(metrics.queries(self.inner.kind)).ok();
     }
 
+    /// How long ago the log's index by room had all events; up to a second or two on the embedded database, where
+    /// it follows them.
+    pub fn index_lag(&self) -> Duration {
+        self.inner.backend.index_lag()
+    }
+
     /// Runs a task on the store's own threads.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         drop(self.handle.spawn(task));

@@ -11,6 +11,10 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
             "expeditor_mailbox_depth",
             "The deepest that the mailbox of an actor that all sessions share was in the last 5 seconds",
         ),
+        (
+            "expeditor_last_look_timestamp_seconds",
+            "When rights and revocations were last read without a failure, by actor; 0 if they have not been yet",
+        ),
         ("expeditor_log_waiting", "Events, entries and leavings that wait to be stored"),
         ("expeditor_sessions_behind", "Sessions that take less than comes, and read their events from the log"),
         ("expeditor_rooms", "Rooms that are running on this instance"),
@@ -25,6 +29,8 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
             "expeditor_worker_lag_seconds",
             "How late a worker thread came to its work at the worst in the last 5 seconds, by worker",
         ),
+        ("expeditor_log_outage_seconds", "For how long the database has not taken what is published; 0 while it does"),
+        ("expeditor_index_lag_seconds", "How long ago the embedded database's index by room had all events"),
         ("expeditor_log_held", "Writes that are held back because the database does not answer"),
     ];
     let counters = [
@@ -37,6 +43,7 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         ("expeditor_publishes_total", "Publishes that took their place in their rooms"),
         ("expeditor_deliveries_total", "Events handed to a session's connection"),
         ("expeditor_room_restarts_total", "Rooms that were started again after a panic"),
+        ("expeditor_actor_restarts_total", "Panics that the bridge and the monitor of revocations went on after"),
         ("expeditor_lane_takeovers_total", "Sessions that were upgraded from polling and go on by the lane"),
         ("expeditor_slow_sessions_total", "Sessions whose transport was closed because they did not read"),
         ("expeditor_log_writes_total", "Events, entries and leavings that were stored"),

@@ -18,6 +18,7 @@ use super::help::describe;
 use super::queries::QueryMetrics;
 use super::recorder;
 use super::runtime::{Lateness, RuntimeMetrics};
+use super::sampled::SampledMetrics;
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
@@ -37,10 +38,6 @@ pub struct Metrics {
     pub lane_takeovers: Counter,
     /// From an event's receipt until a thread has handed it to its members; a sample.
     pub delivery: Histogram,
-    mailboxes: HashMap<&'static str, Gauge>,
-    transports: HashMap<&'static str, Gauge>,
-    log_waiting: Gauge,
-    sessions_behind: Gauge,
     log_appends: Counter,
     log_commits: Histogram,
     log_held: Gauge,
@@ -53,6 +50,8 @@ pub struct Metrics {
     limits: HashMap<&'static str, Counter>,
     pub events: EventMetrics,
     pub bridge: BridgeMetrics,
+    /// Set now and then.
+    pub sampled: SampledMetrics,
 }
 
 impl Metrics {
@@ -96,12 +95,6 @@ impl Metrics {
     pub const JOINS: [&'static str; 8] =
         ["entered", "replayed", "incomplete", "invalid", "forbidden", "too_many_rooms", "rate_limited", "failed"];
 
-    /// The mailboxes that all sessions share: the values of `expeditor_mailbox_depth`'s label.
-    pub const MAILBOXES: [&'static str; 5] = ["registry", "sequencer", "rights", "bridge", "audience"];
-
-    /// The values of `expeditor_connections`' label.
-    pub const TRANSPORTS: [&'static str; 2] = ["websocket", "polling"];
-
     pub fn new() -> Self {
         let recorder = recorder::build();
         describe(&recorder);
@@ -109,13 +102,6 @@ impl Metrics {
         runtime.describe(&recorder);
         let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
         let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
-        let gauges = |name: &'static str, label: &'static str, values: &[&'static str]| {
-            let gauge = |value: &&'static str| {
-                let key = Key::from_parts(name, vec![Label::new(label, *value)]);
-                (*value, recorder.register_gauge(&key, &METADATA))
-            };
-            values.iter().map(gauge).collect::<HashMap<_, _>>()
-        };
         let counters = |name: &'static str, label: &'static str, values: &[&'static str]| {
             let counter = |value: &&'static str| {
                 let key = Key::from_parts(name, vec![Label::new(label, *value)]);
@@ -135,10 +121,6 @@ impl Metrics {
             slow_sessions: counter("expeditor_slow_sessions_total"),
             lane_takeovers: counter("expeditor_lane_takeovers_total"),
             delivery: recorder.register_histogram(&Key::from_static_name("expeditor_delivery_seconds"), &METADATA),
-            mailboxes: gauges("expeditor_mailbox_depth", "actor", &Self::MAILBOXES),
-            transports: gauges("expeditor_connections", "transport", &Self::TRANSPORTS),
-            log_waiting: gauge("expeditor_log_waiting"),
-            sessions_behind: gauge("expeditor_sessions_behind"),
             log_appends: counter("expeditor_log_writes_total"),
             log_commits: recorder.register_histogram(&Key::from_static_name("expeditor_log_commit_seconds"), &METADATA),
             log_held: gauge("expeditor_log_held"),
@@ -151,6 +133,7 @@ impl Metrics {
             limits: counters("expeditor_limited_total", "limit", &Self::LIMITS),
             events: EventMetrics::new(&recorder, &METADATA),
             bridge: BridgeMetrics::new(&recorder, &METADATA),
+            sampled: SampledMetrics::new(&recorder, &METADATA),
             runtime,
             recorder,
         }
@@ -226,26 +209,6 @@ impl Metrics {
     /// How much is held back for a database that does not answer.
     pub fn set_log_held(&self, writes: usize) {
         self.log_held.set(writes as f64);
-    }
-
-    /// How many messages waited at most; `actor` is one of [`Self::MAILBOXES`].
-    pub fn set_mailbox(&self, actor: &'static str, depth: u64) {
-        if let Some(gauge) = self.mailboxes.get(actor) {
-            gauge.set(depth as f64);
-        }
-    }
-
-    /// How many sessions there are; `transport` is one of [`Self::TRANSPORTS`].
-    pub fn set_transport(&self, transport: &'static str, sessions: usize) {
-        if let Some(gauge) = self.transports.get(transport) {
-            gauge.set(sessions as f64);
-        }
-    }
-
-    /// Events that wait to be stored, and sessions that read theirs from the log.
-    pub fn set_lags(&self, log: u64, sessions: usize) {
-        self.log_waiting.set(log as f64);
-        self.sessions_behind.set(sessions as f64);
     }
 
     pub fn set_rooms(&self, count: usize) {

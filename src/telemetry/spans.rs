@@ -1,8 +1,9 @@
-//! The spans that an event leaves on its way: `publish`, and below it `store` and `fan_out`. The actors make
-//! them and hand them on in their messages. Without a collector each is a disabled span, which allocates
+//! The spans that an event leaves on its way: `publish`, and below it `store`, `fan_out` and `relay`; at another
+//! instance `relayed`, below `relay`, and `fan_out` below that. The actors make them and hand them on in their messages. Without a collector each is a disabled span, which allocates
 //! nothing. No payload and no token gets into one.
 
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -96,19 +97,74 @@ pub fn store(publish: &Span, writes: usize) -> Span {
     )
 }
 
-/// The database did not take the batch.
-pub fn store_failed(store: &Span) {
-    store.record("otel.status_code", "ERROR");
+/// The database did not take the batch, or Redis' queue the frame.
+pub fn failed(span: &Span) {
+    span.record("otel.status_code", "ERROR");
 }
 
-/// From the sequencer until one worker thread has handed an event to the connections of its members.
-pub fn fan_out(publish: &Span, worker: usize) -> Span {
+/// From the sequencer until the event is in the queue to the other instances.
+pub fn relay(publish: &Span) -> Span {
     if publish.is_disabled() {
         return Span::none();
     }
     tracing::info_span!(
         target: TARGET,
         parent: publish,
+        "relay",
+        otel.kind = "producer",
+        otel.status_code = tracing::field::Empty,
+    )
+}
+
+/// The span as another instance may name it (W3C Trace Context); `None` where it is not sampled.
+pub fn traceparent(span: &Span) -> Option<String> {
+    if span.is_disabled() {
+        return None;
+    }
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    let named = || format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags());
+    (context.is_valid() && context.is_sampled()).then(named)
+}
+
+/// From the receipt of another instance's event until it was handed on here, below the span that `traceparent` names.
+/// Without one that can be read and is sampled there is none.
+pub fn relayed(traceparent: &str, event: &str) -> Span {
+    /// Of version 00, which is the one that is sent.
+    const LENGTH: usize = 55;
+    let caller = Caller { traceparent: Some(traceparent), tracestate: None };
+    if traceparent.len() != LENGTH {
+        return Span::none();
+    }
+    let context = TraceContextPropagator::new().extract(&caller);
+    let (valid, sampled) = {
+        let parent = context.span();
+        (parent.span_context().is_valid(), parent.span_context().is_sampled())
+    };
+    if !valid || !sampled {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        target: TARGET,
+        parent: None,
+        "relayed",
+        otel.kind = "consumer",
+        expeditor.event = event,
+    );
+    // It fails only where nobody collects spans.
+    span.set_parent(context).ok();
+    span
+}
+
+/// From the sequencer until one worker thread has handed an event to the connections of its members. `event` is the
+/// publish's span, or of another instance's event `relayed`.
+pub fn fan_out(event: &Span, worker: usize) -> Span {
+    if event.is_disabled() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        target: TARGET,
+        parent: event,
         "fan_out",
         expeditor.worker = number(worker),
         expeditor.members = tracing::field::Empty,
@@ -123,4 +179,54 @@ pub fn reached(fan_out: &Span, members: usize) {
 /// OpenTelemetry's integers have a sign; others would become text.
 fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+    use tracing_subscriber::prelude::*;
+
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    fn with_spans(test: impl FnOnce()) {
+        let provider = SdkTracerProvider::builder().with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.build().tracer("test"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), test);
+    }
+
+    #[test]
+    fn another_instance_goes_on_from_a_span_by_its_traceparent() {
+        with_spans(|| {
+            let sent = relay(&publish("http"));
+            let named = traceparent(&sent).unwrap();
+            let trace = &named[3..35];
+            let received = traceparent(&relayed(&named, "e")).unwrap();
+            assert_eq!(&received[3..35], trace);
+            assert_ne!(received, named);
+            assert!(!fan_out(&relayed(&named, "e"), 0).is_disabled());
+        });
+        assert!(traceparent(&relay(&publish("http"))).is_none(), "without a collector there is nothing to name");
+    }
+
+    #[test]
+    fn what_names_no_sampled_span_leaves_none() {
+        with_spans(|| {
+            let caller = format!("00-{TRACE}-00f067aa0ba902b7-");
+            assert!(!relayed(&format!("{caller}01"), "e").is_disabled());
+            let long = format!("{caller}01{}", "-x".repeat(100));
+            let none = format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32));
+            let bad = format!("00-{}-00f067aa0ba902b7-01", "x".repeat(32));
+            for refused in ["", "00", &format!("{caller}00"), &long, &none, &bad, &"-".repeat(55), &"\u{e9}".repeat(27)]
+            {
+                assert!(relayed(refused, "e").is_disabled(), "{refused}");
+            }
+            let not_sampled = publish("http");
+            let traceparent_of_caller = format!("{caller}00");
+            continue_from(&not_sampled, Caller { traceparent: Some(&traceparent_of_caller), tracestate: None });
+            assert_eq!(traceparent(&relay(&not_sampled)), None);
+        });
+    }
 }

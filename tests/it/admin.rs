@@ -114,8 +114,8 @@ fn the_tree_is_whole_and_comes_in_pages() {
         actors.iter().map(|actor| format!("{} {}", actor["kind"], actor["name"])).collect::<Vec<_>>()
     };
     let all = names(&whole);
-    // registry, sequencer, rights, one audience, two rooms, 51 sessions
-    assert_eq!((all.len(), whole["total"].as_u64()), (3 + 1 + 2 + 51, Some(57)), "{all:?}");
+    // registry, sequencer, two monitors, one audience, two rooms, 51 sessions
+    assert_eq!((all.len(), whole["total"].as_u64()), (4 + 1 + 2 + 51, Some(58)), "{all:?}");
     for actor in whole["actors"].as_array().unwrap() {
         for member in
             ["kind", "name", "state", "uptimeMs", "mailbox", "handled", "handlingUs", "restarts", "lastFailure"]

@@ -42,7 +42,7 @@ fn what_is_wrong_stands_out_and_a_session_is_disconnected_from_the_page() {
     let panicked = RoomName::parse(&format!("venue:{BISTRO}")).unwrap();
     instance.services().registry.do_send(ProvokePanic { room: panicked });
     join_and_hang(&driver, &instance);
-    wait_for(&browser, "[data-testid=problems] >> text=One room was started again");
+    wait_for(&browser, "[data-testid=problems] >> text=One actor was started again");
     wait_for(&browser, "[data-testid=problems] >> text=One session is behind");
     click(&browser, "text=One session is behind");
     wait_for(&browser, "tbody tr:first-child[data-state=behind]");
@@ -144,7 +144,7 @@ fn two_thousand_sessions_in_two_hundred_rooms_are_shown_under_traffic() {
     let way = ask(&instance, &format!("events?id={}", last.as_str().unwrap()));
     assert_eq!(way["counts"]["handed"], 10);
     join_and_hang(&driver, &instance);
-    wait_for(&browser, "[data-testid=problems] >> text=One room was started again");
+    wait_for(&browser, "[data-testid=problems] >> text=One actor was started again");
     wait_for(&browser, "[data-testid=problems] >> text=One session is behind");
     click(&browser, "[data-sort=lag]");
     wait_for(&browser, "tbody tr:first-child[data-state=behind]");

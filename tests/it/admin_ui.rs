@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::admin::{ADMIN, kitchen, socket_id, start};
+use crate::support::biscuits::{Keys, attenuate, revoke};
 use crate::support::people::{BISTRO, CHEF, GUEST, LINE_COOK};
 use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
 
@@ -15,7 +16,11 @@ fn told(driver: &Driver, event: &str) -> Vec<Vec<Value>> {
 }
 
 fn connect(driver: &Driver, instance: &Instance, auth: &Value) -> Value {
-    let request = json!({ "client": "operator", "url": instance.url(), "namespace": "/admin", "auth": auth, "transports": ["websocket"] });
+    connect_as("operator", driver, instance, auth)
+}
+
+fn connect_as(client: &str, driver: &Driver, instance: &Instance, auth: &Value) -> Value {
+    let request = json!({ "client": client, "url": instance.url(), "namespace": "/admin", "auth": auth, "transports": ["websocket"] });
     driver.call("connect", request)
 }
 
@@ -42,6 +47,75 @@ fn only_the_token_lets_it_in() {
     driver.wait("operator", "config", 0);
     let pass = told(&driver, "session")[0][0].clone();
     assert_eq!(connect(&driver, &instance, &json!({ "sessionId": pass }))["outcome"], "connected", "after a reload");
+}
+
+#[test]
+fn a_biscuit_lets_it_in_as_the_policy_says_and_its_end_ends_it() {
+    let (keys, driver) = (Keys::generate(1), Driver::node());
+    let instance = Instance::with(&[("BISCUIT_PUBLIC_KEY", &keys.public), ("ADMIN_TOKEN", ADMIN)]);
+    let by = |client: &str, token: &str| connect_as(client, &driver, &instance, &json!({ "password": token }));
+    let operator = keys.mint(&["--role", "ADMIN"]);
+    let backend = keys.mint(&["--role", "SYSTEM"]);
+    let no_longer_operator = attenuate(&operator, &["--check", r#"check if operation("tab:join")"#]);
+    for other in [&backend, &no_longer_operator, &Keys::generate(2).mint(&["--role", "ADMIN"])] {
+        assert_eq!(by("other", other)["message"], "invalid credentials");
+    }
+    assert_eq!(instance.metric(r#"expeditor_admin_refusals_total{cause="wrong"}"#), 3);
+    let (short, lasting) =
+        (attenuate(&operator, &["--expires-in", "6s"]), attenuate(&operator, &["--expires-in", "1h"]));
+    for (client, token) in [("short", &*short), ("revoked", &*operator), ("attenuated", &*lasting), ("token", ADMIN)] {
+        assert_eq!(by(client, token)["outcome"], "connected", "{client}");
+    }
+    let pass = driver.wait("revoked", "session", 0);
+    let by_pass = |client: &str| connect_as(client, &driver, &instance, &json!({ "sessionId": pass }));
+    assert_eq!(by_pass("reloaded")["outcome"], "connected");
+    driver.call("emit", json!({ "client": "revoked", "event": "emit", "args": ["/", kitchen(), "closing", 5] }));
+    let records = |query: &str| {
+        let path = format!("/admin/api/audit{query}");
+        let (status, answer) = instance.get_json(&path, &[("authorization", &format!("Bearer {ADMIN}"))]);
+        assert_eq!(status, 200, "{answer}");
+        answer["records"].as_array().unwrap().clone()
+    };
+    let by_name = |record: &Value| record["actor"].as_str().is_some_and(|name| name.starts_with("ADMIN (token "));
+    eventually("the emit is on record", || records("?action=admin:emit").first().filter(|it| by_name(it)).map(drop));
+    let end = driver.call("wait", json!({ "client": "short", "event": "$disconnect", "timeoutMs": 15_000 }));
+    assert_eq!(end["events"][0]["args"][0], "io server disconnect");
+    revoke(&instance.database, &operator, &["--reason", "lost"]);
+    for client in ["revoked", "reloaded", "attenuated"] {
+        assert_eq!(driver.wait(client, "$disconnect", 0), "io server disconnect", "{client}");
+    }
+    for answer in [by("again", &operator), by("again", &lasting), by_pass("again")] {
+        assert_eq!(answer["message"], "invalid credentials");
+    }
+    let ended = eventually("the ends are on record", || {
+        let records = records("?action=session:end");
+        (records.len() == 4).then_some(records)
+    });
+    assert!(ended.iter().all(by_name), "{ended:?}");
+    let causes: Vec<_> = ended.iter().map(|record| record["cause"].as_str().unwrap()).collect();
+    assert_eq!(causes, ["revoked", "revoked", "revoked", "expired"]);
+    driver.call("emit", json!({ "client": "token", "event": "emit", "args": ["/", kitchen(), "closing", 5] }));
+    eventually("who has the token goes on", || {
+        records("?action=admin:emit").iter().any(|record| record["actor"] == "ADMIN").then_some(())
+    });
+}
+
+#[test]
+fn who_guesses_has_to_wait_even_with_a_biscuit() {
+    let (keys, driver) = (Keys::generate(1), Driver::node());
+    let instance = Instance::with(&[("BISCUIT_PUBLIC_KEY", &keys.public), ("ADMIN_MAX_FAILURES", "2")]);
+    let operator = keys.mint(&["--role", "ADMIN"]);
+    for token in ["wrong", &keys.mint(&["--role", "SYSTEM"]), &operator] {
+        let answer = connect(&driver, &instance, &json!({ "password": token }));
+        assert_eq!(answer["message"], "invalid credentials");
+    }
+    for (cause, count) in [("wrong", 2), ("too_many", 1)] {
+        assert_eq!(instance.metric(&format!(r#"expeditor_admin_refusals_total{{cause="{cause}"}}"#)), count, "{cause}");
+    }
+    eventually("it has waited", || {
+        let answer = connect(&driver, &instance, &json!({ "password": operator }));
+        (answer["outcome"] == "connected").then_some(())
+    });
 }
 
 #[test]

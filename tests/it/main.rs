@@ -4,6 +4,7 @@
 mod support;
 
 mod admin;
+mod admin_outage;
 mod admin_page;
 mod admin_ui;
 mod audit;

@@ -16,7 +16,7 @@ fn kitchen() -> String {
 }
 
 /// Holds the database's one write lock until it is dropped.
-fn lock(instance: &Instance) -> SqliteConnection {
+pub fn lock(instance: &Instance) -> SqliteConnection {
     let mut connection = open(&instance.database);
     connection.batch_execute("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE").unwrap();
     connection

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
 
+use crate::support::cluster::Cluster;
 use crate::support::collector::{Collector, number, text};
 use crate::support::house::{House, Server, free_port};
 use crate::support::people::{BISTRO, CHEF};
+use crate::support::redis::RedisServer;
 use crate::support::stock::{Backend, connect};
-use crate::support::{Driver, SERVER_SECRET, token};
+use crate::support::{Driver, SERVER_SECRET, eventually, token};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -59,7 +61,7 @@ fn a_publish_leaves_spans_below_its_caller_s_own() {
     variables.push(("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()));
     let mut server = house.spawn(free_port(), &variables);
     let backend = Backend::new(&server.url());
-    crate::support::eventually("an answer", || backend.post("wrong", "{}"));
+    eventually("an answer", || backend.post("wrong", "{}"));
     let chef = token(CHEF);
     connect(&driver, &server.url(), "chef", &chef, &["websocket"]);
     connect(&driver, &server.url(), "pos", SERVER_SECRET, &["websocket"]);
@@ -142,6 +144,69 @@ fn the_caller_decides_whether_its_publish_leaves_spans() {
         .filter(|id| !id.is_empty())
         .collect();
     assert_eq!(ids, ["sampled"]);
+}
+
+/// The spans with this name below the other, at the instance of that name.
+fn below<'a>(spans: &'a [(String, Span)], above: &Span, instance: &str, name: &str) -> Option<&'a Span> {
+    let is_it = |(service, span): &&(String, Span)| {
+        service == instance && span.name == name && span.parent_span_id == above.span_id
+    };
+    spans.iter().find(is_it).map(|(_, span)| span)
+}
+
+#[test]
+fn a_trace_goes_on_at_the_instance_that_an_event_is_relayed_to() {
+    let (redis, collector, driver) = (RedisServer::start(), Collector::start(), Driver::node());
+    let redis_url = redis.url();
+    let house = House::new(&[("REDIS_URL", redis_url.as_str()), ("DRAIN_SECS", "2")]);
+    let endpoint = format!("http://{}", collector.address);
+    let servers = ["here", "there"].map(|name| serve(&house, &endpoint, &[("OTEL_SERVICE_NAME", name)])).into();
+    let cluster = Cluster { house, redis, servers };
+    cluster.relays();
+    let (backend, room) = (Backend::new(&cluster.url(0)), format!("kitchen:{BISTRO}"));
+    connect(&driver, &cluster.url(1), "chef", &token(CHEF), &["websocket"]);
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    for volatile in [false, true] {
+        // One that its peer finds in the log before the relay brings it leaves no span there; so there may be more than one.
+        let mut attempts = 0;
+        let trace = eventually("a trace of both", || {
+            attempts += 1;
+            let trace = format!("{:032x}", 0x1000 * attempts + u128::from(volatile));
+            let traceparent = format!("00-{trace}-{CALLER}-01");
+            let publish = json!({ "room": room, "event": "e", "payload": 1, "volatile": volatile });
+            backend.ask_with(&[("traceparent", traceparent.as_str())], &publish);
+            let deadline = Instant::now() + Duration::from_secs(2);
+            while Instant::now() < deadline {
+                let of_trace = collector.spans().into_iter().filter(|(_, span)| hex(&span.trace_id) == trace);
+                let of_trace: Vec<_> = of_trace.collect();
+                // The publish ends last here, the fan-out there.
+                let has =
+                    |instance: &str, name: &str| of_trace.iter().any(|(at, span)| at == instance && span.name == name);
+                if has("here", "publish") && has("there", "fan_out") && has("there", "relayed") {
+                    return Some(of_trace);
+                }
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+            None
+        });
+        let publish = &trace.iter().find(|(_, span)| span.name == "publish").unwrap().1;
+        assert_eq!(hex(&publish.parent_span_id), CALLER);
+        let relay = below(&trace, publish, "here", "relay").expect("relay");
+        let relayed = below(&trace, relay, "there", "relayed").expect("relayed");
+        let fan_out = below(&trace, relayed, "there", "fan_out").expect("fan_out");
+        assert_eq!(number(&fan_out.attributes, "expeditor.members"), Some(1), "the chef");
+        assert_eq!(text(&relayed.attributes, "expeditor.event"), "e");
+        assert!(relay.start_time_unix_nano <= relayed.start_time_unix_nano, "{relay:?} {relayed:?}");
+        assert!(relayed.start_time_unix_nano <= fan_out.start_time_unix_nano, "{relayed:?} {fan_out:?}");
+    }
+    // A caller that does not sample has no span at either.
+    let traceparent = format!("00-{TRACE}-{CALLER}-00");
+    let quiet = json!({ "room": room, "event": "quiet", "payload": 1 });
+    backend.ask_with(&[("traceparent", traceparent.as_str())], &quiet);
+    driver.wait("chef", "quiet", 0);
+    let Cluster { mut servers, .. } = cluster;
+    servers.iter_mut().for_each(stop);
+    assert!(!collector.spans().iter().any(|(_, span)| hex(&span.trace_id) == TRACE));
 }
 
 /// Two hundred publishes and a stop, with a collector that fails.

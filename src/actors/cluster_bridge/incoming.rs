@@ -1,10 +1,12 @@
 //! What comes through Redis: each channel's form is checked, and what it says goes to whom it is for.
 
+use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use actix::prelude::*;
 use futures_util::FutureExt;
 use serde_json::value::RawValue;
+use tracing::Span;
 
 use super::actor::ClusterBridge;
 use crate::actors::cluster_messages::{PeerIsAt, Relayed, RelayedLoose};
@@ -12,9 +14,10 @@ use crate::actors::messages::ReadRights;
 use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
 use crate::bus::redis::Incoming;
-use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent};
-use crate::domain::{Event, EventName, PidKey, RoomName, UserId};
+use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent, Trace};
+use crate::domain::{Event, EventName, PidKey, Position, RoomName, UserId};
 use crate::store::log::StoredEvent;
+use crate::telemetry::spans;
 
 impl ClusterBridge {
     /// Resolves once it has been dealt with.
@@ -44,7 +47,7 @@ impl ClusterBridge {
     }
 
     fn take_log(&mut self, body: &[u8]) -> Result<(), Garbage> {
-        let frame: LogFrame<'_> = self.cluster.seal.open(relay::LOG, body)?;
+        let (frame, traces) = self.cluster.seal.open_traced::<LogFrame<'_>>(relay::LOG, body)?;
         if frame.instance == self.cluster.instance {
             return Ok(());
         }
@@ -52,16 +55,16 @@ impl ClusterBridge {
         if frame.last <= self.services.view.head() {
             return Ok(());
         }
-        self.services.sequencer.do_send(batch(frame)?);
+        self.services.sequencer.do_send(batch(frame, &traces)?);
         Ok(())
     }
 
     fn take_loose(&mut self, channel: &str, body: &[u8]) -> Result<(), Garbage> {
-        let event: LooseEvent<'_> = self.cluster.seal.open(channel, body)?;
+        let (event, traces) = self.cluster.seal.open_traced::<LooseEvent<'_>>(channel, body)?;
         if event.instance == self.cluster.instance {
             return Ok(());
         }
-        self.services.sequencer.do_send(loose(channel, event)?);
+        self.services.sequencer.do_send(loose(channel, event, &traces)?);
         Ok(())
     }
 
@@ -109,15 +112,26 @@ impl ClusterBridge {
     }
 }
 
-pub(crate) fn batch(frame: LogFrame<'_>) -> Result<Relayed, Garbage> {
+pub(crate) fn batch(frame: LogFrame<'_>, traces: &[Trace<'_>]) -> Result<Relayed, Garbage> {
     let LogFrame { before, last, events, .. } = frame;
     let events = events.into_iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
     let rising = events.windows(2).all(|pair| pair[0].position < pair[1].position);
     let within = events.iter().all(|event| before < event.position && event.position <= last);
-    if rising && within && before < last { Ok(Relayed { before, last, events }) } else { Err(Garbage::Malformed) }
+    if !rising || !within || before >= last {
+        return Err(Garbage::Malformed);
+    }
+    let spans = if traces.is_empty() { HashMap::new() } else { spans_of(&events, traces) };
+    Ok(Relayed { before, last, events, spans })
 }
 
-pub(crate) fn loose(channel: &str, event: LooseEvent<'_>) -> Result<RelayedLoose, Garbage> {
+/// One for each event that a trace names, and no more, however many there are.
+fn spans_of(events: &[StoredEvent], traces: &[Trace<'_>]) -> HashMap<Position, Span> {
+    let parents: HashMap<Position, &str> = traces.iter().map(|trace| (trace.position, &*trace.parent)).collect();
+    let span = |event: &StoredEvent| Some((event.position, spans::relayed(parents.get(&event.position)?, &event.name)));
+    events.iter().filter_map(span).collect()
+}
+
+pub(crate) fn loose(channel: &str, event: LooseEvent<'_>, traces: &[Trace<'_>]) -> Result<RelayedLoose, Garbage> {
     let LooseEvent { identity, rooms, name, payload, .. } = event;
     if identity.is_some() != (channel == relay::UNPLACED) {
         return Err(Garbage::Malformed);
@@ -125,7 +139,8 @@ pub(crate) fn loose(channel: &str, event: LooseEvent<'_>) -> Result<RelayedLoose
     EventName::parse(name).ok_or(Garbage::Event)?;
     let payload: Box<RawValue> = serde_json::from_str(payload).map_err(|_| Garbage::Malformed)?;
     let (rooms, identity) = (room_names(rooms)?.into(), identity.map(Into::into));
-    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload) })
+    let span = traces.first().map_or_else(Span::none, |trace| spans::relayed(&trace.parent, name));
+    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload), span })
 }
 
 fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {

@@ -2,13 +2,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tracing::Span;
+
 use super::Announcement;
 use super::actor::ClusterBridge;
 use crate::actors::cluster_messages::{Stored, StoredHere, WentOut};
 use crate::actors::logged::Logged;
 use crate::bus::adapter;
-use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent};
+use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent, Trace};
 use crate::domain::{Position, RoomName};
+use crate::telemetry::spans;
 
 /// Bytes of payload of one frame, about: a batch that has more goes out in several.
 const PART: usize = 1024 * 1024;
@@ -31,10 +34,14 @@ impl ClusterBridge {
     fn publish_part(&mut self, before: Position, last: Position, part: &[StoredHere]) {
         let events: Vec<LogEvent<'_>> = part.iter().filter_map(log_event).collect();
         let frame = LogFrame { instance: self.cluster.instance, before, last, events };
-        if let Some(sealed) = self.cluster.seal.close(relay::LOG, &frame)
+        let traces: Vec<Trace<'_>> =
+            part.iter().filter_map(|stored| trace(stored.event.position()?, &stored.span)).collect();
+        if let Some(sealed) = self.cluster.seal.close_traced(relay::LOG, &frame, &traces)
             && self.bus.publish(relay::LOG, sealed)
         {
             self.services.metrics.bridge.relayed_out.increment(part.len() as u64);
+        } else {
+            part.iter().for_each(|stored| spans::failed(&stored.span));
         }
         for StoredHere { event, on_node, .. } in part {
             if !on_node {
@@ -44,15 +51,18 @@ impl ClusterBridge {
     }
 
     pub(super) fn relay_loose(&mut self, went_out: WentOut) {
-        let WentOut { event, identity, on_node } = went_out;
+        let WentOut { event, identity, on_node, span } = went_out;
         let (name, payload) = event.content();
         let rooms = event.rooms().iter().map(RoomName::as_str).collect();
         let channel = if identity.is_some() { relay::UNPLACED } else { relay::VOLATILE };
         let frame = LooseEvent { instance: self.cluster.instance, identity: identity.as_deref(), rooms, name, payload };
-        if let Some(sealed) = self.cluster.seal.close(channel, &frame)
+        let trace = trace(Trace::UNPLACED, &span);
+        if let Some(sealed) = self.cluster.seal.close_traced(channel, &frame, trace.as_slice())
             && self.bus.publish(channel, sealed)
         {
             self.services.metrics.bridge.relayed_out.increment(1);
+        } else {
+            spans::failed(&span);
         }
         if !on_node {
             self.tell_node_servers(&event);
@@ -101,6 +111,11 @@ fn length_of_part(events: &[StoredHere]) -> usize {
     });
     // One that is larger goes alone.
     fits.count().max(1).min(events.len())
+}
+
+/// `None` where it is not sampled.
+fn trace(position: Position, span: &Span) -> Option<Trace<'static>> {
+    spans::traceparent(span).map(|parent| Trace { position, parent: parent.into() })
 }
 
 fn last_position(part: &[StoredHere]) -> Option<Position> {

@@ -39,6 +39,7 @@ pub struct Census {
     pub registry: Arc<Probe>,
     pub sequencer: Arc<Probe>,
     pub rights: Arc<Probe>,
+    pub revocations: Arc<Probe>,
     pub bridge: Arc<Probe>,
     pub ways: Ways,
     /// From an event's receipt until an audience has handed it to its members.
@@ -58,6 +59,7 @@ impl Default for Census {
             registry: Arc::default(),
             sequencer: Arc::default(),
             rights: Arc::default(),
+            revocations: Arc::default(),
             bridge: Arc::default(),
             ways: Ways::default(),
             latency: Times::default(),

@@ -25,7 +25,7 @@ pub enum State {
     Reading,
     /// A session that reads its events from the log, as its client takes them.
     Behind,
-    /// A sequencer whose database does not answer.
+    /// One that misses what it needs: a sequencer or a monitor its database, a bridge its Redis.
     Outage,
 }
 
@@ -61,6 +61,9 @@ pub struct Probe {
     backlog: AtomicU64,
     restarts: AtomicU32,
     last_failure: Mutex<Option<Box<str>>>,
+    /// For one that looks at the database again and again: when it last saw all that it wanted to, in ms after
+    /// the start, and one more; 0 before the first time.
+    looked_ms: AtomicU64,
     times: Times,
     rate: Mutex<Rate>,
 }
@@ -88,6 +91,8 @@ pub struct Vitals {
     /// Set while a session is behind.
     pub behind_after: Option<Position>,
     pub backlog: u64,
+    /// Set for one that looks at the database again and again, once it has.
+    pub since_look: Option<Duration>,
 }
 
 impl Default for Probe {
@@ -105,6 +110,7 @@ impl Default for Probe {
             backlog: AtomicU64::new(0),
             restarts: AtomicU32::new(0),
             last_failure: Mutex::default(),
+            looked_ms: AtomicU64::new(0),
             times: Times::default(),
             rate: Mutex::new(Rate { at: started, handled: 0, per_second: 0.0 }),
         }
@@ -131,6 +137,21 @@ impl Probe {
         /// A panic's text may be of any length.
         const MAX_CHARS: usize = 300;
         *self.last_failure.lock() = Some(text.chars().take(MAX_CHARS).collect::<String>().into());
+    }
+
+    /// For one that looks at the database again and again: it has, or part of it could not be read.
+    pub fn note_look(&self, whole: bool) {
+        self.set_state(if whole { State::Running } else { State::Outage });
+        if whole {
+            let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.looked_ms.store(ms.saturating_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// When all was last seen that [`Self::note_look`] tells of.
+    pub fn looked(&self) -> Option<Instant> {
+        let ms = self.looked_ms.load(Ordering::Relaxed);
+        (ms > 0).then(|| self.started + Duration::from_millis(ms - 1))
     }
 
     pub(super) fn sent(&self) {
@@ -205,6 +226,7 @@ impl Probe {
             last_failure: self.last_failure.lock().clone(),
             behind_after: (state == State::Behind).then(|| self.behind_after.load(Ordering::Relaxed)),
             backlog: self.backlog.load(Ordering::Relaxed),
+            since_look: self.looked().map(|at| at.elapsed()),
         }
     }
 

@@ -73,6 +73,7 @@ impl Sequencer {
             sequencer.answers.watched = false;
             sequencer.follow_disk(ctx);
             sequencer.pump(ctx);
+            sequencer.note_backlog();
         }));
     }
 
@@ -81,6 +82,7 @@ impl Sequencer {
         if !self.answers.is_empty() {
             self.answers.answer_late(Self::PATIENCE);
             self.pump(ctx);
+            self.note_backlog();
         }
     }
 }

@@ -120,7 +120,7 @@ impl Sequencer {
                 sequencer.settle_landed(ctx);
             }
             Err(error) => {
-                spans.iter().for_each(spans::store_failed);
+                spans.iter().for_each(spans::failed);
                 let slots = std::mem::take(&mut batch.slots);
                 sequencer.in_flight = None;
                 sequencer.after_failure(slots, &error, ctx);

@@ -4,12 +4,13 @@
 //! left out. A relayed step goes out at once where it follows what has gone out; else it is held for a
 //! moment, and then the log is read up to it. The relay is only ever faster: all of it can be found by a look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use indexmap::IndexMap;
+use tracing::Span;
 
 use super::actor::Sequencer;
 use super::batches::{InFlight, Landed};
@@ -19,6 +20,7 @@ use crate::actors::logged::Logged;
 use crate::actors::messages::Placed;
 use crate::domain::Position;
 use crate::store::log::StoredEvent;
+use crate::telemetry::spans;
 
 /// What the sequencer knows of other instances.
 #[derive(Default)]
@@ -58,15 +60,15 @@ impl Cluster {
         Some(format!("{instance}-{:x}", self.named).into())
     }
 
-    pub fn went_out(&self, event: &Arc<Logged>, identity: Option<Arc<str>>, on_node: bool) {
+    pub fn went_out(&self, event: &Arc<Logged>, identity: Option<Arc<str>>, on_node: bool, publish: &Span) {
         if let Some(bridge) = &self.bridge {
-            bridge.went_out.do_send(WentOut { event: event.clone(), identity, on_node });
+            bridge.went_out.do_send(WentOut { event: event.clone(), identity, on_node, span: spans::relay(publish) });
         }
     }
 
-    pub fn placed(&mut self, event: &Arc<Logged>, held_as: Option<Arc<str>>, on_node: bool) {
+    pub fn placed(&mut self, event: &Arc<Logged>, held_as: Option<Arc<str>>, on_node: bool, publish: &Span) {
         if self.bridge.is_some() {
-            self.stored.push(StoredHere { event: event.clone(), held_as, on_node });
+            self.stored.push(StoredHere { event: event.clone(), held_as, on_node, span: spans::relay(publish) });
         }
     }
 
@@ -148,16 +150,17 @@ impl Sequencer {
             let Some(step) = self.cluster.next(self.head) else { return };
             if step.last > self.head {
                 self.metrics.bridge.relayed_in.increment(step.events.len() as u64);
-                self.adopt_all(step.events, step.last);
+                self.adopt_all(step.events, step.last, step.spans);
             }
         }
     }
 
     /// Events of others, all that there are up to and with `up_to`.
-    pub(super) fn adopt_all(&mut self, events: Vec<StoredEvent>, up_to: Position) {
+    pub(super) fn adopt_all(&mut self, events: Vec<StoredEvent>, up_to: Position, mut spans: HashMap<Position, Span>) {
         for event in events {
+            let span = spans.remove(&event.position).unwrap_or_else(Span::none);
             if event.position > self.head {
-                self.adopt(event);
+                self.adopt(event, &span);
             }
         }
         if up_to > self.head {
@@ -209,7 +212,8 @@ impl Sequencer {
         let reading = async move { read_foreign(&store, head, up_to).await };
         ctx.spawn(reading.into_actor(self).map(move |events, sequencer, ctx| {
             sequencer.cluster.reading = false;
-            sequencer.adopt_all(events, up_to);
+            // The log knows of no traces.
+            sequencer.adopt_all(events, up_to, HashMap::new());
             sequencer.after_adoption(ctx);
         }));
     }
@@ -285,14 +289,14 @@ impl Handler<RelayedLoose> for Sequencer {
 
     fn handle(&mut self, message: RelayedLoose, _: &mut Self::Context) {
         let _handling = self.census.sequencer.handling();
-        let RelayedLoose { identity, rooms, event } = message;
+        let RelayedLoose { identity, rooms, event, span } = message;
         let volatile = identity.is_none();
         let entries = self.entries;
         if identity.is_some_and(|identity| self.cluster.remember_loose(identity, entries).is_some()) {
             return;
         }
         self.metrics.bridge.relayed_in.increment(1);
-        self.deliver_loose(rooms, event, volatile);
+        self.deliver_loose(rooms, event, volatile, &span);
     }
 }
 

@@ -45,7 +45,7 @@ impl Sequencer {
                 let way = self.note(&append, &receipt, Some(position));
                 let event = self.place(&append, position, Some(way));
                 self.deliver(&event, audiences, receipt.span());
-                self.cluster.placed(&event, None, receipt.publisher() == Publisher::Node);
+                self.cluster.placed(&event, None, receipt.publisher() == Publisher::Node, receipt.span());
                 self.remember(append.name.as_ref(), true);
                 self.answers.put(receipt, self.head_offset.clone(), generation);
             }
@@ -74,7 +74,8 @@ impl Sequencer {
         let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept).on(way));
         self.deliver(&event, audiences, receipt.span());
         if !append.kept || append.held_as.is_some() {
-            self.cluster.went_out(&event, append.held_as, receipt.publisher() == Publisher::Node);
+            let on_node = receipt.publisher() == Publisher::Node;
+            self.cluster.went_out(&event, append.held_as, on_node, receipt.span());
         }
         receipt.publish(self.head_offset.clone(), false);
     }
@@ -98,7 +99,7 @@ impl Sequencer {
         if let (Write::Append(append), Some(Written::Placed(position))) = (write, written) {
             let event = self.place(append, position, None);
             self.census.ways.stored(&append.event, position);
-            self.cluster.placed(&event, append.held_as.clone(), true);
+            self.cluster.placed(&event, append.held_as.clone(), true, &Span::none());
             // Nobody enters here until all that went out is stored.
             self.note_placed(&event, self.entries);
         }
@@ -118,7 +119,7 @@ impl Sequencer {
     const MAX_RECENT: usize = 20_000;
 
     /// An event that another process on the same database has stored.
-    pub(super) fn adopt(&mut self, event: StoredEvent) {
+    pub(super) fn adopt(&mut self, event: StoredEvent, relayed: &Span) {
         let position = event.position;
         let gone_out = self.gone_out_after(&event);
         let way = self.census.ways.note(Outgoing {
@@ -136,12 +137,12 @@ impl Sequencer {
         if let Some(entry) = gone_out {
             self.note_placed(&event, entry);
         } else {
-            self.deliver(&event, ALL, &Span::none());
+            self.deliver(&event, ALL, relayed);
         }
     }
 
     /// An event without a place that has gone out at another instance.
-    pub(super) fn deliver_loose(&mut self, rooms: Arc<[RoomName]>, event: Event, volatile: bool) {
+    pub(super) fn deliver_loose(&mut self, rooms: Arc<[RoomName]>, event: Event, volatile: bool, relayed: &Span) {
         let way = self.census.ways.note(Outgoing {
             id: "".into(),
             event: event.name(),
@@ -151,7 +152,7 @@ impl Sequencer {
             position: None,
             audiences: self.audiences.len(),
         });
-        self.deliver(&Arc::new(Logged::unplaced(rooms, event, volatile).on(way)), ALL, &Span::none());
+        self.deliver(&Arc::new(Logged::unplaced(rooms, event, volatile).on(way)), ALL, relayed);
     }
 
     /// Notes an event's way as it goes out.

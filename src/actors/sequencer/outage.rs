@@ -22,6 +22,8 @@ const UNAVAILABLE: Refusal = Refusal::new(ErrorCode::Unavailable, "Failed to bro
 #[derive(Default)]
 pub struct Outage {
     held: VecDeque<Write>,
+    /// Writes in the batch that is being tried.
+    trying: usize,
     /// Bytes of payload, with those of the batch that is being tried.
     weight: usize,
     failures: u32,
@@ -59,14 +61,22 @@ impl Outage {
     }
 
     fn take(&mut self, count: usize) -> Vec<Write> {
-        self.held.drain(..count.min(self.held.len())).collect()
+        self.trying = count.min(self.held.len());
+        self.held.drain(..self.trying).collect()
     }
 
     /// Holds again what could not be stored, before all else.
     fn take_back(&mut self, writes: impl DoubleEndedIterator<Item = Write>) {
+        self.trying = 0;
         writes.rev().for_each(|write| self.held.push_front(write));
     }
 
+    /// Writes of what went out before it was stored.
+    fn gone_out(&self) -> usize {
+        self.held.len() + self.trying
+    }
+
+    /// What waits here for the database, besides the batch that is being tried.
     pub fn len(&self) -> usize {
         self.held.len() + self.parked.len()
     }
@@ -100,12 +110,17 @@ impl Sequencer {
         self.begin_outage(ctx);
         if let Some(in_flight) = &mut self.in_flight {
             let slots = std::mem::take(&mut in_flight.slots);
-            let slots = slots.into_iter().filter_map(|slot| self.let_go(slot)).collect();
+            let slots: Vec<Slot> = slots.into_iter().filter_map(|slot| self.let_go(slot)).collect();
+            if let Some(outage) = &mut self.outage {
+                outage.trying = slots.iter().filter(|slot| matches!(slot, Slot::Gone(_))).count();
+            }
             if let Some(in_flight) = &mut self.in_flight {
                 in_flight.slots = slots;
             }
         }
         self.do_without_queued();
+        self.report_held();
+        self.note_backlog();
     }
 
     /// Gives an event that may go out without a place the name by which other instances would hear of it. Before
@@ -130,6 +145,7 @@ impl Sequencer {
         if let Some(outage) = &mut self.outage {
             outage.refuse_old();
             ctx.run_later(Outage::PARKED_FOR / 4, Self::refuse_parked);
+            self.note_backlog();
         }
     }
 
@@ -218,7 +234,9 @@ impl Sequencer {
     }
 
     fn report_held(&self) {
-        self.metrics.set_log_held(self.outage.as_ref().map_or(0, |outage| outage.held.len()));
+        let held = self.outage.as_ref().map_or(0, Outage::gone_out);
+        self.metrics.set_log_held(held);
+        self.view.set_held(held);
     }
 
     /// A batch was stored: the next of what is held back, or back to the usual.

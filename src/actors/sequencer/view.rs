@@ -1,7 +1,7 @@
 //! What others may see of the log without asking the sequencer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::domain::{LogId, Position};
 use crate::store::log::LogInfo;
@@ -10,7 +10,9 @@ use crate::store::log::LogInfo;
 pub struct LogView {
     pub log: LogId,
     head: AtomicU64,
-    durable: AtomicBool,
+    /// Since when the database has not taken what is published, in ms after 1970; 0 while it does.
+    away_since_ms: AtomicU64,
+    held: AtomicUsize,
     lag_ms: AtomicU64,
     relayed: AtomicBool,
 }
@@ -20,7 +22,8 @@ impl LogView {
         Self {
             log: info.log,
             head: AtomicU64::new(info.head),
-            durable: AtomicBool::new(true),
+            away_since_ms: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
             lag_ms: AtomicU64::new(0),
             relayed: AtomicBool::new(false),
         }
@@ -33,7 +36,18 @@ impl LogView {
 
     /// Whether what is published is stored before it goes out.
     pub fn is_durable(&self) -> bool {
-        self.durable.load(Ordering::Acquire)
+        self.away_since_ms.load(Ordering::Acquire) == 0
+    }
+
+    /// Since when that is not so.
+    pub fn away_since(&self) -> Option<SystemTime> {
+        let ms = self.away_since_ms.load(Ordering::Acquire);
+        (ms > 0).then(|| UNIX_EPOCH + Duration::from_millis(ms))
+    }
+
+    /// Writes that are held back until the database takes them.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// How long it has been known that other instances have stored more than has gone out here.
@@ -59,6 +73,12 @@ impl LogView {
     }
 
     pub(super) fn set_durable(&self, durable: bool) {
-        self.durable.store(durable, Ordering::Release);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let since = if durable { 0 } else { u64::try_from(now).unwrap_or(u64::MAX) };
+        self.away_since_ms.store(since, Ordering::Release);
+    }
+
+    pub(super) fn set_held(&self, writes: usize) {
+        self.held.store(writes, Ordering::Relaxed);
     }
 }

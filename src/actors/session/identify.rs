@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::SessionServices;
-use crate::access::policy::{Operation, Question};
+use super::access::identity_now;
+use crate::access::policy::{Denied, Operation, Question};
 use crate::access::{Claim, TokenRefusal, Tokens};
-use crate::domain::{Bearer, Identity, UserFacts, UserId};
+use crate::domain::{Bearer, Identity, UserFacts, UserId, Warrant};
 use crate::store::{Store, StoreError};
 
 /// Why nobody was identified.
@@ -46,11 +47,49 @@ pub async fn identify(
     }
 }
 
-/// The holder of a biscuit that may see inside, by the policy. Where that cannot be told, nobody.
-pub async fn operator(tokens: &Tokens, services: &SessionServices, token: &str) -> Option<Identity> {
-    let (identity @ Identity::Bearer(_), _) = identify(tokens, &services.store, token).await.ok()? else { return None };
-    let verdict = services.policy.decide(&identity, &Question::anywhere(Operation::Admin), SystemTime::now());
-    verdict.is_ok().then_some(identity)
+/// The holder of a biscuit that may see inside, by the policy; `None` where the token is none such.
+///
+/// # Errors
+/// [`StoreError`] where that cannot be told now.
+pub async fn operator(
+    tokens: &Tokens,
+    services: &SessionServices,
+    token: &str,
+) -> Result<Option<Identity>, StoreError> {
+    match identify(tokens, &services.store, token).await {
+        Ok((identity @ Identity::Bearer(_), _)) => {
+            Ok(may_administrate(services, &identity).is_ok().then_some(identity))
+        }
+        Ok(_) | Err(NotIdentified::Token(_) | NotIdentified::User) => Ok(None),
+        Err(NotIdentified::Store(error)) => Err(error),
+    }
+}
+
+/// Why a biscuit's holder may no longer see inside, in a word; `None` as long as it may.
+///
+/// # Errors
+/// [`StoreError`] where that cannot be told now.
+pub async fn operator_lapsed(
+    services: &SessionServices,
+    identity: &Identity,
+) -> Result<Option<&'static str>, StoreError> {
+    let has_ended = |warrant: &Arc<Warrant>| warrant.expires_at.is_some_and(|end| end <= SystemTime::now());
+    if identity.warrant().is_some_and(has_ended) {
+        return Ok(Some("expired"));
+    }
+    if services.store.is_revoked(identity.revocation_ids()).await? {
+        return Ok(Some("revoked"));
+    }
+    let Some(identity) = identity_now(&services.store, identity).await? else { return Ok(Some("user")) };
+    Ok(match may_administrate(services, &identity) {
+        // Where nothing was decided, nothing changes.
+        Ok(()) | Err(Denied::TooCostly) => None,
+        Err(Denied::ByPolicy | Denied::ByToken) => Some("policy"),
+    })
+}
+
+fn may_administrate(services: &SessionServices, identity: &Identity) -> Result<(), Denied> {
+    services.policy.decide(identity, &Question::anywhere(Operation::Admin), SystemTime::now())
 }
 
 async fn user(store: &Store, id: &UserId) -> Result<Arc<UserFacts>, NotIdentified> {

@@ -22,7 +22,7 @@ pub use access::read_publish;
 pub use actor::{Session, SessionSeed};
 pub use commands::publishing;
 pub use directory::{Directory, Listed};
-pub use identify::{NotIdentified, identify, operator};
+pub use identify::{NotIdentified, identify, operator, operator_lapsed};
 pub use operator::as_if_asked;
 pub use sampler::Sampler;
 pub use services::{PublishIds, SessionServices};

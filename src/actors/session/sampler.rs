@@ -34,6 +34,7 @@ impl Sampler {
         let shared = note_mailboxes(services);
         let log_lag = census.sequencer.read().backlog;
         note_sessions(services, log_lag);
+        note_database(services);
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed;
         let ms = |share| newest.quantile_us(share).map(|us| us / 1_000.0);
         census.series.push(Point {
@@ -60,19 +61,34 @@ fn note_mailboxes(services: &SessionServices) -> u64 {
         ("registry", census.registry.take_peak()),
         ("sequencer", census.sequencer.take_peak()),
         ("rights", census.rights.take_peak()),
+        ("revocations", census.revocations.take_peak()),
         ("bridge", census.bridge.take_peak()),
         ("audience", audiences.unwrap_or_default()),
     ];
-    depths.iter().for_each(|(actor, depth)| services.metrics.set_mailbox(actor, *depth));
+    depths.iter().for_each(|(actor, depth)| services.metrics.sampled.set_mailbox(actor, *depth));
     depths.iter().map(|(_, depth)| *depth).max().unwrap_or_default()
+}
+
+/// Tells the metrics what is known of the database, and of those who look at it.
+fn note_database(services: &SessionServices) {
+    let SessionServices { census, metrics, .. } = services;
+    for (actor, probe) in [("rights", &census.rights), ("revocations", &census.revocations)] {
+        probe.looked().into_iter().for_each(|at| metrics.sampled.set_looked(actor, census.time_of(at)));
+    }
+    for (actor, probe) in [("revocations", &census.revocations), ("bridge", &census.bridge)] {
+        metrics.sampled.set_restarts(actor, probe.restarts());
+    }
+    let away = services.view.away_since().and_then(|since| since.elapsed().ok());
+    metrics.sampled.set_outage(away.unwrap_or_default());
+    metrics.sampled.set_index_lag(services.store.index_lag());
 }
 
 fn note_sessions(services: &SessionServices, log_lag: u64) {
     let sessions = services.directory.all();
     let behind = sessions.iter().filter(|listed| listed.record.probe.state() == State::Behind).count();
-    services.metrics.set_lags(log_lag, behind);
+    services.metrics.sampled.set_lags(log_lag, behind);
     let transports = sessions.iter().filter_map(|listed| listed.record.outlet()).map(|outlet| outlet.transport());
     let polling = transports.filter(|transport| *transport == "polling").count();
-    services.metrics.set_transport("polling", polling);
-    services.metrics.set_transport("websocket", sessions.len() - polling);
+    services.metrics.sampled.set_transport("polling", polling);
+    services.metrics.sampled.set_transport("websocket", sessions.len() - polling);
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::Directory;
@@ -29,7 +28,7 @@ pub struct SessionServices {
     /// How long a client may take no more before its transport is closed.
     pub slow_patience: Duration,
     pub rights: Post<RightsMonitor>,
-    pub revocations: Addr<RevocationMonitor>,
+    pub revocations: Post<RevocationMonitor>,
     pub policy: Arc<Policy>,
     pub store: Store,
     pub rate_limit: RateLimit,

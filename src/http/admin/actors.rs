@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::shape::{Actor, lag_of};
+use super::shape::{Actor, iso, lag_of};
 use super::{HttpState, bad_request, look};
 use crate::actors::insight::{Probe, State, Vitals};
 use crate::actors::session::SessionServices;
@@ -66,7 +66,7 @@ impl Sort {
 }
 
 /// In the order of the tree.
-const KINDS: [&str; 7] = ["registry", "sequencer", "rights", "bridge", "audience", "room", "session"];
+const KINDS: [&str; 8] = ["registry", "sequencer", "rights", "revocations", "bridge", "audience", "room", "session"];
 
 struct Row {
     kind: usize,
@@ -162,18 +162,19 @@ fn rows(services: &SessionServices) -> Vec<Row> {
         Row::new(0, "registry", None, census.registry.clone()),
         Row::new(1, "sequencer", None, census.sequencer.clone()),
         Row::new(2, "rights", None, census.rights.clone()),
+        Row::new(3, "revocations", None, census.revocations.clone()),
     ];
     if services.cluster.is_some() {
-        rows.push(Row::new(3, "bridge", None, census.bridge.clone()));
+        rows.push(Row::new(4, "bridge", None, census.bridge.clone()));
     }
     for record in census.audiences() {
         let probe = record.audience.probe().clone();
-        rows.push(Row::new(4, format!("audience {}", record.index), None, probe));
+        rows.push(Row::new(5, format!("audience {}", record.index), None, probe));
     }
-    rows.extend(census.rooms().into_iter().map(|room| Row::new(5, room.name.as_str(), Some("registry"), room.probe)));
+    rows.extend(census.rooms().into_iter().map(|room| Row::new(6, room.name.as_str(), Some("registry"), room.probe)));
     rows.extend(services.directory.all().into_iter().map(|listed| {
         let life = &listed.record.life;
-        let mut row = Row::new(6, &*life.socket_id, Some("registry"), listed.record.probe.clone());
+        let mut row = Row::new(7, &*life.socket_id, Some("registry"), listed.record.probe.clone());
         row.who = Some(life.who.to_string());
         row
     }));
@@ -185,6 +186,12 @@ fn house(services: &SessionServices, rows: &[Row], draining: bool) -> Value {
     let count = |kind: &str| rows.iter().filter(|row| KINDS[row.kind] == kind).count();
     let behind = rows.iter().filter(|row| matches!(row.probe.state(), State::Behind)).count();
     let restarted = rows.iter().filter(|row| row.probe.restarts() > 0).count();
+    // Who misses what it needs, besides the sequencer.
+    let is_away = |kind: &&str| match *kind {
+        "bridge" => services.cluster.as_ref().is_some_and(|cluster| !cluster.is_connected()),
+        _ => rows.iter().any(|row| KINDS[row.kind] == *kind && matches!(row.probe.state(), State::Outage)),
+    };
+    let away: Vec<&str> = ["bridge", "rights", "revocations"].into_iter().filter(is_away).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeMs": services.metrics.uptime().as_millis() as u64,
@@ -192,7 +199,10 @@ fn house(services: &SessionServices, rows: &[Row], draining: bool) -> Value {
         "rooms": count("room"),
         "behind": behind,
         "restarted": restarted,
+        "away": away,
         "durable": services.view.is_durable(),
+        "awaySince": services.view.away_since().map(iso),
+        "heldBack": services.view.held(),
         "waitingForLog": services.census.sequencer.read().backlog,
         "draining": draining,
     })

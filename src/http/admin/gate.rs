@@ -13,12 +13,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::access::NotAdministrator;
+use crate::access::{AdminAccess, NotAdministrator};
 use crate::actors::session::{SessionServices, operator};
 use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity};
 use crate::http::HttpState;
 use crate::socket::SocketServer;
 use crate::socket::handover::peer_of;
+use crate::store::StoreError;
 
 pub async fn admit<B: MessageBody>(
     request: ServiceRequest,
@@ -42,9 +43,6 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Whoever brings `ADMIN_TOKEN`.
-    const BY_TOKEN: &str = "ADMIN";
-
     /// What an operator does is one line in the log, and in the audit trail.
     pub fn record(&self, services: &SessionServices, action: &'static str, outcome: AuditOutcome, target: AuditTarget) {
         let (actor, address) = (Some(self.name.clone()), self.address);
@@ -63,17 +61,23 @@ async fn operator_of(request: &HttpRequest) -> Result<Operator, HttpResponse> {
     let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
     let token = token(request);
     let by_policy = match token.as_deref() {
-        Some(token) => operator(&state.tokens, &state.services, token).await,
+        Some(token) => operator(&state.tokens, &state.services, token).await.map_err(|error| cannot_tell(&error))?,
         None => None,
     };
-    let name = by_policy.as_ref().map_or(Operator::BY_TOKEN, Identity::label).into();
-    match state.admin.check_either(token.as_deref(), peer, by_policy.is_some()) {
+    let name = by_policy.as_ref().map_or(AdminAccess::HOLDER, Identity::label).into();
+    match state.admin.check(token.as_deref(), peer, by_policy.is_some()) {
         Ok(()) => Ok(Operator { name, address: peer }),
         Err(refused) => {
             note(&state.services, refused, peer);
             Err(answer(refused))
         }
     }
+}
+
+/// Nothing is said of the token then, and nothing counted against whoever brought it.
+fn cannot_tell(error: &StoreError) -> HttpResponse {
+    tracing::warn!(%error, "an operator's token could not be looked at");
+    HttpResponse::ServiceUnavailable().json(json!({ "error": "The database did not answer in time" }))
 }
 
 fn note(services: &SessionServices, refused: NotAdministrator, address: Option<IpAddr>) {

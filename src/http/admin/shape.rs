@@ -1,6 +1,6 @@
 //! How what is known of actors is written.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -41,6 +41,9 @@ pub struct Actor {
     pub last_failure: Option<Box<str>>,
     /// Positions of the log that a session is behind by; events that the sequencer has yet to store.
     pub lag: u64,
+    /// For what looks at the database again and again: since it last saw all that it wanted to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_look_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +60,7 @@ pub struct Handling {
 
 impl Actor {
     pub fn new(kind: &'static str, name: String, vitals: Vitals, lag: u64) -> Self {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let rounded = |us: Option<f64>| us.map(|us| (us * 100.0).round() / 100.0);
         Self {
             kind,
@@ -64,7 +68,7 @@ impl Actor {
             parent: None,
             who: None,
             state: vitals.state.as_str(),
-            uptime_ms: u64::try_from(vitals.uptime.as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: ms(vitals.uptime),
             mailbox: Mailbox { depth: vitals.depth, high: vitals.high },
             handled: vitals.handled,
             handled_per_second: (vitals.per_second * 10.0).round() / 10.0,
@@ -72,6 +76,7 @@ impl Actor {
             restarts: vitals.restarts,
             last_failure: vitals.last_failure,
             lag,
+            since_look_ms: vitals.since_look.map(ms),
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::telemetry::spans;
 /// Takes the commands of one UI.
 pub struct Commands {
     pub services: Arc<SessionServices>,
+    /// Who was let in, as the audit trail calls them.
+    pub operator: Arc<str>,
     pub address: Option<IpAddr>,
 }
 
@@ -43,8 +45,7 @@ impl MessageHandler<LocalAdapter, Self> for Commands {
 impl Commands {
     fn record(&self, action: &'static str, target: AuditTarget) {
         self.services.audit.record(AuditRecord {
-            // A UI comes with the operators' token alone.
-            actor: Some("ADMIN".into()),
+            actor: Some(self.operator.clone()),
             action,
             outcome: AuditOutcome::Done,
             cause: None,

@@ -1,4 +1,5 @@
-//! What lets an Admin UI in again that was let in before, for a while.
+//! What lets an Admin UI in again that was let in before, for a while: in its operator's name, and no longer than
+//! that operator's token holds.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,26 +8,37 @@ use parking_lot::Mutex;
 use rand::Rng;
 use subtle::ConstantTimeEq;
 
+use super::operator::Operator;
+
+struct Pass {
+    text: String,
+    issued: Instant,
+    operator: Operator,
+}
+
 #[derive(Default)]
-pub struct Passes(Mutex<VecDeque<(String, Instant)>>);
+pub struct Passes(Mutex<VecDeque<Pass>>);
 
 impl Passes {
     const MAX: usize = 256;
     const VALID: Duration = Duration::from_hours(12);
 
-    pub fn issue(&self) -> String {
-        let pass = format!("{:032x}", rand::rng().random::<u128>());
+    pub fn issue(&self, operator: Operator) -> String {
+        let text = format!("{:032x}", rand::rng().random::<u128>());
         let mut passes = self.0.lock();
-        passes.push_back((pass.clone(), Instant::now()));
+        passes.push_back(Pass { text: text.clone(), issued: Instant::now(), operator });
         if passes.len() > Self::MAX {
             passes.pop_front();
         }
-        pass
+        text
     }
 
-    pub fn holds(&self, shown: &str) -> bool {
-        let is_shown = |pass: &str| bool::from(pass.as_bytes().ct_eq(shown.as_bytes()));
-        self.0.lock().iter().any(|(pass, issued)| is_shown(pass) && issued.elapsed() < Self::VALID)
+    /// Who was given this one.
+    pub fn holder(&self, shown: &str) -> Option<Operator> {
+        let is_shown = |pass: &&Pass| bool::from(pass.text.as_bytes().ct_eq(shown.as_bytes()));
+        let passes = self.0.lock();
+        let pass = passes.iter().filter(|pass| pass.issued.elapsed() < Self::VALID).find(is_shown)?;
+        Some(pass.operator.clone())
     }
 }
 
@@ -37,9 +49,10 @@ mod tests {
     #[test]
     fn a_pass_holds_until_newer_ones_push_it_out() {
         let passes = Passes::default();
-        let first = passes.issue();
-        assert!(passes.holds(&first) && !passes.holds("") && !passes.holds(&first[1..]));
-        (0..Passes::MAX).for_each(|_| drop(passes.issue()));
-        assert!(!passes.holds(&first));
+        let first = passes.issue(Operator::ByToken);
+        let holds = |pass: &str| passes.holder(pass).is_some();
+        assert!(holds(&first) && !holds("") && !holds(&first[1..]));
+        (0..Passes::MAX).for_each(|_| drop(passes.issue(Operator::ByToken)));
+        assert!(!holds(&first));
     }
 }

@@ -222,6 +222,11 @@ impl Backend for Postgres {
     }
 
     /// The server syncs each commit.
+    // The server's indexes have what is stored.
+    fn index_lag(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn hurry_sync(&self) {}
 
     fn news(&self) -> Option<watch::Receiver<News>> {

@@ -55,6 +55,7 @@ pub async fn tidy(store: Weak<Sqlite>) {
         let Some(inner) = store.upgrade() else { return };
         let tidying = async {
             while extend_index(&inner).await? {}
+            *inner.indexed.lock() = std::time::Instant::now();
             checkpoint(&inner).await
         };
         if let Err(error) = tidying.await {

@@ -22,7 +22,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
@@ -56,6 +56,8 @@ pub struct Sqlite {
     changes: Pool,
     writer: Arc<Writer>,
     room_ids: Arc<Mutex<RoomIds>>,
+    /// When the index last had all events.
+    indexed: Mutex<Instant>,
 }
 
 impl Sqlite {
@@ -68,7 +70,8 @@ impl Sqlite {
         let readers = connection::open(path, timeout, Self::READERS).await?;
         let changes = connection::open(path, timeout, 1).await?;
         let writer = Arc::new(Writer::open(path, connection::busy_timeout(timeout))?);
-        let database = Arc::new(Self { readers, changes, writer, room_ids: Arc::default() });
+        let indexed = Mutex::new(Instant::now());
+        let database = Arc::new(Self { readers, changes, writer, room_ids: Arc::default(), indexed });
         tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&database), limits.clone()));
         tokio::spawn(housekeeping::tidy(Arc::downgrade(&database)));
         Ok(database)
@@ -195,6 +198,10 @@ impl Backend for Sqlite {
 
     fn synced(&self) -> watch::Receiver<Synced> {
         self.writer.disk().synced()
+    }
+
+    fn index_lag(&self) -> Duration {
+        self.indexed.lock().elapsed()
     }
 
     fn hurry_sync(&self) {

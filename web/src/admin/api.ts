@@ -14,6 +14,8 @@ export interface Actor {
   restarts: number;
   lastFailure: string | null;
   lag: number;
+  // Of what looks at the database again and again.
+  sinceLookMs?: number;
 }
 
 export interface House {
@@ -23,7 +25,12 @@ export interface House {
   rooms: number;
   behind: number;
   restarted: number;
+  away: string[];
   durable: boolean;
+  // While the database does not answer.
+  awaySince: string | null;
+  // Of what waits for the log, that went out before it was stored.
+  heldBack: number;
   waitingForLog: number;
   draining: boolean;
 }

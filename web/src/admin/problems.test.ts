@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { House } from './api';
-import { duration, us } from './format';
+import { duration, time, us } from './format';
 import { problems } from './problems';
 
 const well: House = {
@@ -11,7 +11,10 @@ const well: House = {
   rooms: 1,
   behind: 0,
   restarted: 0,
+  away: [],
   durable: true,
+  awaySince: null,
+  heldBack: 0,
   waitingForLog: 0,
   draining: false,
 };
@@ -21,10 +24,16 @@ test('nothing is said while nothing is wrong', () => {
 });
 
 test('the worst comes first', () => {
-  const found = problems({ ...well, behind: 3, restarted: 1, durable: false, waitingForLog: 1200 });
+  const awaySince = '2026-01-02T03:04:05.006Z';
+  const found = problems({ ...well, behind: 3, restarted: 1, away: ['bridge'], durable: false, awaySince, waitingForLog: 1200, heldBack: 1150 });
   assert.deepEqual(
     found.map(({ text }) => text),
-    ['The database does not answer: 1,200 events wait for it', 'One room was started again', '3 sessions are behind'],
+    [
+      `The database has not answered since ${time(awaySince)}: 1,200 events wait for it, 1,150 of them went out unstored`,
+      'Redis does not relay: other instances are told late, through the database',
+      'One actor was started again',
+      '3 sessions are behind',
+    ],
   );
 });
 

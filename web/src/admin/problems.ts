@@ -1,6 +1,6 @@
 // What is wrong, in one line each, the worst first.
 import type { House } from './api';
-import { count } from './format';
+import { count, time } from './format';
 
 export interface Problem {
   text: string;
@@ -9,15 +9,24 @@ export interface Problem {
   sort?: string;
 }
 
+const missing: Record<string, string | undefined> = {
+  bridge: 'Redis does not relay: other instances are told late, through the database',
+  rights: 'Rights cannot be read again: who was let in stays in',
+  revocations: 'Revocations cannot be read: who was let in stays in',
+};
+
 export function problems(house: House): Problem[] {
   const found: Problem[] = [];
   if (!house.durable) {
-    found.push({ text: `The database does not answer: ${count(house.waitingForLog)} events wait for it`, bad: true });
+    const since = `The database has not answered since ${time(house.awaySince)}`;
+    const waits = `${count(house.waitingForLog)} events wait for it, ${count(house.heldBack)} of them went out unstored`;
+    found.push({ text: `${since}: ${waits}`, bad: true });
   }
+  for (const kind of house.away) found.push({ text: missing[kind] ?? `${kind} is away`, bad: true });
   if (house.draining) found.push({ text: 'The instance is stopping', bad: true });
   if (house.restarted > 0) {
-    const rooms = house.restarted === 1 ? 'One room was' : `${count(house.restarted)} rooms were`;
-    found.push({ text: `${rooms} started again`, bad: true, sort: 'restarts' });
+    const actors = house.restarted === 1 ? 'One actor was' : `${count(house.restarted)} actors were`;
+    found.push({ text: `${actors} started again`, bad: true, sort: 'restarts' });
   }
   if (house.behind > 0) {
     const sessions = house.behind === 1 ? 'One session is' : `${count(house.behind)} sessions are`;

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Actor, Question, Tree } from './api';
-import { count, us } from './format';
+import { count, duration, us } from './format';
 import { open } from './route';
 
 const columns = [
@@ -13,7 +13,7 @@ const columns = [
   { sort: 'restarts', title: 'Restarts' },
 ];
 
-const kinds = ['', 'room', 'session', 'audience', 'registry', 'sequencer', 'rights', 'bridge'];
+const kinds = ['', 'room', 'session', 'audience', 'registry', 'sequencer', 'rights', 'revocations', 'bridge'];
 
 interface Props {
   tree: Tree | undefined;
@@ -90,6 +90,7 @@ function Row({ actor }: { actor: Actor }) {
         <span class="kind">{actor.kind}</span> {opens ? <a href={open(actor.kind, actor.name)}>{name}</a> : name}{' '}
         {actor.who && <span class="faint">{actor.who}</span>}
         {actor.state !== 'running' && <span class="state">{actor.state}</span>}
+        {actor.sinceLookMs !== undefined && <span class="faint">looked {duration(actor.sinceLookMs)} ago</span>}
         {actor.lastFailure && <span class="failure">{actor.lastFailure}</span>}
       </td>
       <td class={depth > 100 ? 'warn' : 'figure'}>{count(depth)}</td>
