@@ -10,7 +10,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use expeditor::actors::Audience;
 use expeditor::actors::insight::Post;
 use expeditor::actors::logged::Logged;
-use expeditor::actors::messages::{AddMember, Begin, Closing, Deliver, FellBehind, Outlet, OutletDrained, Reply};
+use expeditor::actors::messages::{
+    AddMember, Begin, Closing, Deliver, FellBehind, Leaves, Outlet, OutletDrained, Reply,
+};
 use expeditor::domain::{EventPacket, LogId, RoomName};
 use expeditor::telemetry::Metrics;
 use serde_json::value::RawValue;
@@ -23,7 +25,7 @@ const ORDER: &str = r#"{"venueId":"cvenuebench0000000000001","tabId":"ctab000000
 struct Counting(Arc<AtomicUsize>);
 
 impl Outlet for Counting {
-    fn push_event(&self, packet: &EventPacket) -> bool {
+    fn push_event(&self, packet: &EventPacket, _: Leaves) -> bool {
         std::hint::black_box(packet.text());
         self.0.fetch_add(1, Ordering::Relaxed);
         true

@@ -13,8 +13,8 @@ use tracing::Span;
 use super::insight::{AudienceRecord, Census, Journal, Post, Probe};
 use super::logged::Logged;
 use super::messages::{
-    AddMember, Deliver, EnteredAt, FindMembers, GoLive, GoneLive, Hold, InspectMembers, InspectSeat, MemberView,
-    Outlet, Placed, RemoveMember, Reply, SessionKey,
+    AddMember, Deliver, EnteredAt, FindMembers, GoLive, GoneLive, Hold, InspectMembers, InspectSeat, Leaves,
+    MemberView, Outlet, Placed, RemoveMember, Reply, SessionKey,
 };
 use super::seat::Seat;
 use crate::domain::{LogId, Position, RoomName};
@@ -59,15 +59,16 @@ impl Audience {
 
     fn deliver(&self, event: &Arc<Logged>, span: &Span) {
         let turn = self.journal.next_turn();
+        let leaves = if self.probe.depth() == 0 { Leaves::Now } else { Leaves::WithTheTurn };
         let delivered = match event.rooms() {
             [room] => self.rooms.get(room).map_or(0, |members| {
-                members.values().for_each(|seat| seat.take(event, self.log));
+                members.values().for_each(|seat| seat.take(event, self.log, leaves));
                 members.len()
             }),
             rooms => {
                 // A session in several of the rooms gets it once.
                 let members: IndexMap<_, _> = rooms.iter().filter_map(|room| self.rooms.get(room)).flatten().collect();
-                members.values().for_each(|seat| seat.take(event, self.log));
+                members.values().for_each(|seat| seat.take(event, self.log, leaves));
                 members.len()
             }
         };
@@ -119,7 +120,7 @@ impl Handler<Placed> for Audience {
             if seat.was_in_one_of(event.rooms(), entry) {
                 seat.note_placed(position);
             } else {
-                seat.take(&event, self.log);
+                seat.take(&event, self.log, Leaves::WithTheTurn);
             }
         }
     }

@@ -8,7 +8,7 @@ use actix::Recipient;
 
 use super::insight::{self, Journal, Probe, State};
 use super::logged::Logged;
-use super::messages::{Begin, Closing, FellBehind, GoneLive, Outlet, SessionKey};
+use super::messages::{Begin, Closing, FellBehind, GoneLive, Leaves, Outlet, SessionKey};
 use crate::domain::{LogId, Offset, Position, RoomName};
 
 /// Of one thread, hence the cells.
@@ -145,15 +145,15 @@ impl Seat {
     }
 
     /// Takes an event of one of the session's rooms.
-    pub fn take(&self, event: &Arc<Logged>, log: LogId) {
+    pub fn take(&self, event: &Arc<Logged>, log: LogId, leaves: Leaves) {
         if self.live.get() {
-            self.send(event, log);
+            self.send(event, log, leaves);
         } else {
             self.keep(event);
         }
     }
 
-    fn send(&self, event: &Arc<Logged>, log: LogId) {
+    fn send(&self, event: &Arc<Logged>, log: LogId, leaves: Leaves) {
         let (Some(position), Some(packet)) = (event.position(), event.packet()) else {
             return self.send_unplaced(event, log);
         };
@@ -161,7 +161,7 @@ impl Seat {
         if self.last.get() >= Some(position) {
             return;
         }
-        if self.outlet.push_event(packet) {
+        if self.outlet.push_event(packet, leaves) {
             self.last.set(Some(position));
         } else {
             self.step_back();
@@ -172,7 +172,7 @@ impl Seat {
 
     fn send_unplaced(&self, event: &Logged, log: LogId) {
         let before = self.last.get().map(|position| Offset::at(log, position).to_string());
-        if !self.outlet.push_event(&event.packet_with(before.as_deref().unwrap_or_default())) {
+        if !self.outlet.push_event(&event.packet_with(before.as_deref().unwrap_or_default()), Leaves::WithTheTurn) {
             self.miss(event);
         }
     }
@@ -246,7 +246,10 @@ impl Seat {
         self.live.set(true);
         self.note(insight::Flow::Live);
         // One that is not taken makes the session fall behind, and those after it are kept no more.
-        events.iter().filter(|event| self.is_in_one_of(event.rooms())).for_each(|event| self.take(event, log));
+        events
+            .iter()
+            .filter(|event| self.is_in_one_of(event.rooms()))
+            .for_each(|event| self.take(event, log, Leaves::WithTheTurn));
         GoneLive::Live
     }
 

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use super::outbox::{Full, Outbox};
 use super::turn;
 use crate::access::Permit;
-use crate::actors::messages::{OutletDrained, Traffic};
+use crate::actors::messages::{Leaves, OutletDrained, Traffic};
 
 thread_local! {
     /// What a read takes at most; one for all connections of a thread, as it is handed on at once.
@@ -129,13 +129,14 @@ impl Connection {
         self.outbox.lock().takes_events(session, self.backlog.is_long())
     }
 
-    /// Takes a frame of the lane, to be written at the end of the turn.
-    pub fn push_lane(self: &Arc<Self>, session: u32, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Takes a frame of the lane, to be written now or at the end of the turn. What is listed for that already waits for it.
+    pub fn push_lane(self: &Arc<Self>, session: u32, length: usize, leaves: Leaves, write: impl FnOnce(&mut Vec<u8>)) {
         if self.is_dead() {
             return;
         }
         let taken = self.outbox.lock().push_lane(session, length, write);
         match taken {
+            Ok(()) if leaves == Leaves::Now && !self.listed.load(Ordering::Acquire) => self.write(),
             Ok(()) => turn::write_later(self),
             Err(Full) => self.give_up(),
         }

@@ -9,7 +9,7 @@ use actix::Recipient;
 
 use super::connection::Connection;
 use super::frame;
-use crate::actors::messages::{Closing, Outlet, OutletDrained, Traffic};
+use crate::actors::messages::{Closing, Leaves, Outlet, OutletDrained, Traffic};
 use crate::domain::{EventPacket, packet};
 
 /// Engine.IO's packet type for a message.
@@ -36,23 +36,24 @@ impl Lane {
         Self { connection, session, socket }
     }
 
-    fn push(&self, text: &str) {
+    fn push(&self, text: &str, leaves: Leaves) {
         let length = text.len() + MESSAGE.len() + HEADER;
-        self.connection.push_lane(self.session, length, |out| frame::push_text(out, &[MESSAGE, text.as_bytes()]));
+        self.connection
+            .push_lane(self.session, length, leaves, |out| frame::push_text(out, &[MESSAGE, text.as_bytes()]));
     }
 }
 
 impl Outlet for Lane {
-    fn push_event(&self, packet: &EventPacket) -> bool {
+    fn push_event(&self, packet: &EventPacket, leaves: Leaves) -> bool {
         if !self.connection.takes_events(self.session) {
             return false;
         }
-        self.push(packet.text());
+        self.push(packet.text(), leaves);
         true
     }
 
     fn push_notice(&self, packet: &EventPacket) {
-        self.push(packet.text());
+        self.push(packet.text(), Leaves::WithTheTurn);
     }
 
     fn attend(&self, session: Recipient<OutletDrained>) {
@@ -60,7 +61,7 @@ impl Outlet for Lane {
     }
 
     fn push_ack(&self, ack: i64, answer: &RawValue) {
-        self.push(&packet::ack_text(ack, answer));
+        self.push(&packet::ack_text(ack, answer), Leaves::WithTheTurn);
     }
 
     fn close(&self, closing: Closing) {

@@ -15,7 +15,7 @@ use socketioxide::extract::{AckSender, SocketRef};
 use super::lane::Lane;
 use super::link::Link;
 use super::tally::{LAST, LAST_NAME};
-use crate::actors::messages::{Closing, Outlet, OutletDrained, Traffic};
+use crate::actors::messages::{Closing, Leaves, Outlet, OutletDrained, Traffic};
 use crate::domain::EventPacket;
 use crate::telemetry::Metrics;
 
@@ -117,9 +117,9 @@ impl Ordinary {
 }
 
 impl Outlet for Ordinary {
-    fn push_event(&self, packet: &EventPacket) -> bool {
+    fn push_event(&self, packet: &EventPacket, leaves: Leaves) -> bool {
         if let Way::Lane(lane) = &*self.way() {
-            return lane.push_event(packet);
+            return lane.push_event(packet, leaves);
         }
         if !self.link.takes_events(self.max_queued) {
             return false;

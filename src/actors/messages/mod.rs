@@ -16,7 +16,7 @@ pub use entering::{
 pub use operator::{
     EndSession, InspectMembers, InspectSeat, InspectSession, MemberView, RestartRoom, SessionView, StartAgain, Tell,
 };
-pub use outlet::{Closing, Member, Outlet, OutletDrained, Reply, SessionKey, Traffic};
+pub use outlet::{Closing, Leaves, Member, Outlet, OutletDrained, Reply, SessionKey, Traffic};
 pub use reading::{FellBehind, FindMembers, GoLive, GoneLive, Hold};
 pub use rights::{
     Facts, ReadRights, RightsChanged, Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,

@@ -23,13 +23,23 @@ pub enum Closing {
     Session,
 }
 
+/// When a pushed event leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// With whatever else is pushed in this turn of the thread.
+    WithTheTurn,
+    /// At once: nothing else is on its way here. The connection is in the processor's caches now, and will not be
+    /// when the others have had the event.
+    Now,
+}
+
 /// The way to one client. What is pushed leaves in the order of the pushes, at
-/// the end of the thread's turn; nothing is ever left out in the middle.
+/// the end of the thread's turn at the latest; nothing is ever left out in the middle.
 pub trait Outlet: Send + Sync {
     /// A room's event. `false` where it was not taken because much waits already:
     /// [`OutletDrained`] follows once less does.
     #[must_use]
-    fn push_event(&self, packet: &EventPacket) -> bool;
+    fn push_event(&self, packet: &EventPacket, leaves: Leaves) -> bool;
     /// What is for this client alone. Always taken, up to a bound that closes the transport.
     fn push_notice(&self, packet: &EventPacket);
     fn push_ack(&self, ack: i64, answer: &RawValue);

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use super::actor::Session;
 use super::cursor::Cursor;
 use crate::actors::logged::LogPage;
-use crate::actors::messages::{Closing, GoLive, GoneLive, Hold, ReadLog};
+use crate::actors::messages::{Closing, GoLive, GoneLive, Hold, Leaves, ReadLog};
 use crate::domain::{Position, RoomName};
 use crate::store::StoreError;
 
@@ -82,7 +82,7 @@ impl Session {
         for (index, event) in page.events.iter().enumerate() {
             let is_last = page.complete && index + 1 == page.events.len();
             if let Some(packet) = reading.cursor.packet(event, is_last)
-                && !self.member.outlet.push_event(&packet)
+                && !self.member.outlet.push_event(&packet, Leaves::WithTheTurn)
             {
                 return self.starve(ctx);
             }
