@@ -71,15 +71,15 @@ const KINDS: [&str; 8] = ["registry", "sequencer", "rights", "revocations", "bri
 struct Row {
     kind: usize,
     name: String,
-    parent: Option<String>,
+    parent: Option<&'static str>,
     who: Option<String>,
     probe: Arc<Probe>,
     value: f64,
 }
 
 impl Row {
-    fn new(kind: usize, name: impl Into<String>, parent: Option<&str>, probe: Arc<Probe>) -> Self {
-        Self { kind, name: name.into(), parent: parent.map(str::to_owned), who: None, probe, value: 0.0 }
+    fn new(kind: usize, name: impl Into<String>, parent: Option<&'static str>, probe: Arc<Probe>) -> Self {
+        Self { kind, name: name.into(), parent, who: None, probe, value: 0.0 }
     }
 
     fn lag(&self, vitals: &Vitals, head: Position) -> u64 {
@@ -94,7 +94,7 @@ impl Row {
         let vitals = self.probe.read();
         let lag = self.lag(&vitals, head);
         let mut actor = Actor::new(KINDS[self.kind], self.name, vitals, lag);
-        actor.parent = self.parent;
+        actor.parent = self.parent.map(str::to_owned);
         actor.who = self.who;
         actor
     }
@@ -137,9 +137,14 @@ fn answer(
     if let Some((value, kind, name)) = after {
         rows.retain(|row| row.order(value, kind, &name) == Ordering::Greater);
     }
-    rows.sort_unstable_by(|one, other| one.order(other.value, other.kind, &other.name));
+    let order = |one: &Row, other: &Row| one.order(other.value, other.kind, &other.name);
     let more = rows.len() > limit;
-    rows.truncate(limit);
+    if more {
+        // Only the page is put in order, not the thousands behind it.
+        rows.select_nth_unstable_by(limit, order);
+        rows.truncate(limit);
+    }
+    rows.sort_unstable_by(order);
     let next = rows.last().filter(|_| more).map(|row| format!("{}~{}~{}", row.value, row.kind, row.name));
     let actors: Vec<Actor> = rows.into_iter().map(|row| row.into_actor(head)).collect();
     json!({ "total": total, "next": next, "house": house, "actors": actors })
