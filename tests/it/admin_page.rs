@@ -5,12 +5,14 @@ use expeditor::domain::RoomName;
 use serde_json::{Value, json};
 
 use crate::admin::{ADMIN, ask, join_and_hang, kitchen, socket_id, start};
+use crate::support::cluster::Cluster;
 use crate::support::people::{BISTRO, CHEF, LINE_COOK};
+use crate::support::redis::RedisServer;
 use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
 
-fn open(browser: &Driver, instance: &Instance, more: Value) {
+fn open(browser: &Driver, url: &str, more: Value) {
     let mut request = json!({
-        "page": "admin", "url": format!("{}/admin", instance.url()),
+        "page": "admin", "url": format!("{url}/admin"),
         "credentials": { "username": "anyone", "password": ADMIN },
     });
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -37,7 +39,7 @@ fn what_is_wrong_stands_out_and_a_session_is_disconnected_from_the_page() {
         driver.connect(&instance, name, &token(user));
         driver.ask_ok(name, "kitchen:join", &json!({ "venueId": BISTRO }));
     }
-    open(&browser, &instance, json!({}));
+    open(&browser, &instance.url(), json!({}));
     wait_for(&browser, "text=Nothing is wrong.");
     let panicked = RoomName::parse(&format!("venue:{BISTRO}")).unwrap();
     instance.services().registry.do_send(ProvokePanic { room: panicked });
@@ -64,6 +66,18 @@ fn what_is_wrong_stands_out_and_a_session_is_disconnected_from_the_page() {
 }
 
 #[test]
+fn a_dead_redis_stands_out() {
+    let mut cluster = Cluster::with(1, RedisServer::start(), &[("ADMIN_TOKEN", ADMIN)]);
+    let browser = Driver::browser();
+    open(&browser, &cluster.url(0), json!({}));
+    wait_for(&browser, "text=Nothing is wrong.");
+    cluster.redis.kill();
+    wait_for(&browser, "[data-testid=problems] >> text=Redis does not relay");
+    cluster.redis.start_again();
+    wait_for(&browser, "text=Nothing is wrong.");
+}
+
+#[test]
 fn a_tickets_way_is_searched_by_its_room_on_a_phone() {
     let (instance, driver, browser) = (start(), Driver::node(), Driver::browser());
     driver.connect(&instance, "backend", SERVER_SECRET);
@@ -71,7 +85,7 @@ fn a_tickets_way_is_searched_by_its_room_on_a_phone() {
     driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
     let payload = json!({ "room": kitchen(), "event": "kitchen:new-order", "payload": {} });
     let answer = driver.ask_ok("backend", "broadcast", &payload);
-    open(&browser, &instance, json!({ "width": 390, "height": 780, "dark": true }));
+    open(&browser, &instance.url(), json!({ "width": 390, "height": 780, "dark": true }));
     let search = |text: String| {
         browser.call("fill", json!({ "page": "admin", "selector": "[data-testid=way-text]", "text": text }));
         click(&browser, "[data-testid=way-search]");
@@ -118,7 +132,7 @@ fn fill_house(driver: &Driver, instance: &Instance) {
 fn two_thousand_sessions_in_two_hundred_rooms_are_shown_under_traffic() {
     let (instance, driver, browser) = (start(), Driver::node(), Driver::browser());
     fill_house(&driver, &instance);
-    open(&browser, &instance, json!({ "width": 1440, "height": 1000 }));
+    open(&browser, &instance.url(), json!({ "width": 1440, "height": 1000 }));
     wait_for(&browser, "[data-testid=sessions]:text-is('2,001')");
     instance
         .services()

@@ -107,6 +107,8 @@ fn a_revoked_token_ends_its_sessions_and_lets_nobody_in() {
     for (name, token) in [("whole", &display), ("one", &one), ("other", &other)] {
         driver.connect(&instance, name, token);
     }
+    let connect = driver.answer_to_connect(&instance, "bare", &json!({ "token": one }));
+    let connect: Value = serde_json::from_str(connect.strip_prefix("40").unwrap()).unwrap();
     assert!(revoke(&instance.database, &one, &["--reason", "lost"]).starts_with("revoked "));
     let revoked = Instant::now();
     assert_eq!(driver.wait("one", "$disconnect", 0), "io server disconnect");
@@ -115,7 +117,10 @@ fn a_revoked_token_ends_its_sessions_and_lets_nobody_in() {
     assert!(revoked.elapsed() < Duration::from_secs(2), "{:?}", revoked.elapsed());
     let again = driver.try_connect(&instance, "again", &one, &["websocket"]);
     assert_eq!(again["message"], "Authentication failed");
-    assert_eq!(instance.metric(r#"expeditor_connect_refusals_total{cause="revoked"}"#), 1);
+    let recovering = json!({ "token": one, "pid": connect["pid"], "offset": "" });
+    let answer = driver.answer_to_connect(&instance, "back", &recovering);
+    assert!(answer.starts_with("44"), "nor is its session had back: {answer}");
+    assert_eq!(instance.metric(r#"expeditor_connect_refusals_total{cause="revoked"}"#), 2);
     for client in ["whole", "other"] {
         assert_eq!(code(&driver, client, "kitchen:join", &json!({ "venueId": BISTRO })), "ok", "{client} goes on");
     }

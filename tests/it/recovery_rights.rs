@@ -47,11 +47,8 @@ fn a_user_whose_staff_record_ended_while_away_is_not_put_back_and_is_told() {
 
 /// Connects a bare websocket and returns the CONNECT packet's members.
 fn connect_raw(driver: &Driver, instance: &Instance, client: &str, auth: &Value) -> Value {
-    driver.call("rawWebsocket", json!({ "client": client, "url": instance.websocket_url() }));
-    driver.call("rawSend", json!({ "client": client, "text": format!("40{auth}") }));
-    let frames = driver.call("wait", json!({ "client": client, "event": "$frame", "count": 2 }));
-    let frame = frames["events"][1]["args"][0].as_str().unwrap().to_owned();
-    serde_json::from_str(frame.strip_prefix("40").unwrap()).unwrap()
+    let answer = driver.answer_to_connect(instance, client, auth);
+    serde_json::from_str(answer.strip_prefix("40").unwrap()).unwrap()
 }
 
 fn frames(driver: &Driver, client: &str) -> Vec<String> {

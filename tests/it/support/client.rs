@@ -129,6 +129,14 @@ impl Driver {
         assert_eq!(answer["outcome"], "connected", "{name}: {answer}");
     }
 
+    /// Connects a bare websocket with this auth object, and returns the packet that answers it: `40{…}`, or `44{…}`.
+    pub fn answer_to_connect(&self, instance: &Instance, name: &str, auth: &Value) -> String {
+        self.call("rawWebsocket", json!({ "client": name, "url": instance.websocket_url() }));
+        self.call("rawSend", json!({ "client": name, "text": format!("40{auth}") }));
+        let frames = self.call("wait", json!({ "client": name, "event": "$frame", "count": 2 }));
+        frames["events"][1]["args"][0].as_str().unwrap().to_owned()
+    }
+
     /// Emits an event and returns what its acknowledgement says.
     pub fn ask(&self, client: &str, event: &str, payload: &Value) -> Value {
         let answer = self.call("emit", json!({ "client": client, "event": event, "args": [payload], "ack": true }));
