@@ -50,7 +50,7 @@ pub fn measure(shape: &Shape, name: &str, restaurant: &Restaurant, time: Duratio
         }
         Drive::InFlight(_) | Drive::Rate(_) | Drive::Acknowledged(_) => {
             let mut load = connect()?;
-            load.publish_to(shape.published);
+            load.published = shape.published;
             load.volatile = name == "expeditor-volatile";
             load.until_all_joined(ALL_JOINED)?;
             let watch = if shape.watched { Some(Watch::start(server.addresses[0])) } else { None };

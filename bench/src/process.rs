@@ -156,6 +156,7 @@ fn wait_until_it_listens(address: SocketAddr) -> anyhow::Result<()> {
 pub fn cpu_of(process: u32) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     let after_name = stat.rsplit(')').next().context("stat has a name")?;
+    // utime and stime are fields 14 and 15, and the name the second (proc(5)).
     let mut times = after_name.split_whitespace().skip(11);
     let mut ticks = || -> anyhow::Result<u32> { Ok(times.next().context("stat has times")?.parse()?) };
     Ok(TICK * (ticks()? + ticks()?))

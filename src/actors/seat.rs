@@ -155,7 +155,7 @@ impl Seat {
 
     fn send(&self, event: &Arc<Logged>, log: LogId, leaves: Leaves) {
         let (Some(position), Some(packet)) = (event.position(), event.packet()) else {
-            return self.send_unplaced(event, log);
+            return self.send_unplaced(event, log, leaves);
         };
         // What the session has read from the log already.
         if self.last.get() >= Some(position) {
@@ -170,9 +170,9 @@ impl Seat {
         }
     }
 
-    fn send_unplaced(&self, event: &Logged, log: LogId) {
+    fn send_unplaced(&self, event: &Logged, log: LogId, leaves: Leaves) {
         let before = self.last.get().map(|position| Offset::at(log, position).to_string());
-        if !self.outlet.push_event(&event.packet_with(before.as_deref().unwrap_or_default()), Leaves::WithTheTurn) {
+        if !self.outlet.push_event(&event.packet_with(before.as_deref().unwrap_or_default()), leaves) {
             self.miss(event);
         }
     }

@@ -30,12 +30,22 @@ pub fn info((log, head, pid_secret): (i64, i64, Vec<u8>)) -> QueryResult<LogInfo
     Ok(LogInfo { log: LogId(u32::try_from(log).unwrap_or_default()), head: from_db(head), pid_secret })
 }
 
+impl Row {
+    fn into_place(self) -> (Option<RoomName>, StoredEvent) {
+        let Self { position, room, event, payload, held_as } = self;
+        let event = StoredEvent { position: from_db(position), rooms: Vec::new(), name: event, payload, held_as };
+        (RoomName::parse(&room), event)
+    }
+}
+
 /// A room of the event's that was read, and the event where it is the first.
-fn place(events: &mut BTreeMap<Position, StoredEvent>, row: Row) {
-    let Row { position, room, event, payload, held_as } = row;
-    let position = from_db(position);
-    let stored = || StoredEvent { position, rooms: Vec::new(), name: event, payload, held_as };
-    events.entry(position).or_insert_with(stored).rooms.extend(RoomName::parse(&room));
+fn place(events: &mut BTreeMap<Position, StoredEvent>, (room, event): (Option<RoomName>, StoredEvent)) {
+    events.entry(event.position).or_insert(event).rooms.extend(room);
+}
+
+/// A count of rows, or of bytes, for the database.
+pub fn number(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Events of some rooms, as they are gathered from one after the other: the first ones, within the limit.
@@ -50,10 +60,21 @@ impl Gathered {
         Self { events: BTreeMap::new(), bytes: 0, limit }
     }
 
-    /// Takes a row in; where the page is full without its last event, that goes.
     pub fn add(&mut self, row: Row) {
-        self.bytes += row.payload.len();
-        place(&mut self.events, row);
+        self.add_place(row.into_place());
+    }
+
+    /// An event of a room that was asked for.
+    pub fn add_in(&mut self, room: &RoomName, position: i64, name: String, payload: String) {
+        let position = from_db(position);
+        let event = StoredEvent { position, rooms: Vec::new(), name, payload, held_as: None };
+        self.add_place((Some(room.clone()), event));
+    }
+
+    /// Where the page is full without its last event, that goes.
+    fn add_place(&mut self, place_of_event: (Option<RoomName>, StoredEvent)) {
+        self.bytes += place_of_event.1.payload.len();
+        place(&mut self.events, place_of_event);
         while let Some((_, last)) = self.events.last_key_value() {
             let bytes = self.bytes - last.payload.len() * last.rooms.len();
             if !self.limit.is_reached(self.events.len() - 1, bytes) {
@@ -103,7 +124,7 @@ fn take(
         count += 1;
         bytes += row.payload.len();
         last = Some(row.position);
-        place(&mut events, row);
+        place(&mut events, row.into_place());
     }
     let end = match (count < limit.events, bytes < limit.bytes) {
         (true, true) => End::OfRows,

@@ -62,15 +62,21 @@ fn pooler_sql(pooler: &PgBouncer, sql: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-#[test]
-fn a_commit_whose_answer_is_lost_is_written_once() {
-    let server = Postgres::start();
+/// An instance on the server that waits a second for it, with a chef in the kitchen and the first event published.
+fn open_kitchen(server: &Postgres) -> (Instance, Driver, Backend) {
     let url = server.application("shop");
     let (instance, driver) = (Instance::on(&url, &[("DATABASE_TIMEOUT", "1000")]), Driver::node());
     let backend = Backend::new(&instance.url());
     connect(&driver, &instance.url(), "chef", &token(CHEF), &["websocket"]);
     driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
     assert_eq!(backend.publish(&kitchen(), 0)["durable"], true);
+    (instance, driver, backend)
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_written_once() {
+    let server = Postgres::start();
+    let (_instance, driver, backend) = open_kitchen(&server);
     // Commits are made, and wait for a copy that nobody makes before they are answered.
     let waits = |name: &str| {
         server.psql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'")).unwrap();
@@ -102,12 +108,7 @@ fn a_commit_whose_answer_is_lost_is_written_once() {
 fn a_commit_that_a_falling_server_knows_nothing_of_is_made_again() {
     // Of a transaction nothing is written down before its commit, so its number is given to another afterwards.
     let mut server = Postgres::with(&["wal_writer_delay=10000"], "");
-    let url = server.application("shop");
-    let (instance, driver) = (Instance::on(&url, &[("DATABASE_TIMEOUT", "1000")]), Driver::node());
-    let backend = Backend::new(&instance.url());
-    connect(&driver, &instance.url(), "chef", &token(CHEF), &["websocket"]);
-    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
-    assert_eq!(backend.publish(&kitchen(), 0)["durable"], true);
+    let (_instance, driver, backend) = open_kitchen(&server);
     server
         .psql(
             "shop",

@@ -34,8 +34,8 @@ pub struct Load {
     joined: usize,
     joined_last: Instant,
     pub seen: Seen,
-    /// The first so many rooms are published to.
-    published: usize,
+    /// The first so many rooms are published to; all, unless this is set.
+    pub published: usize,
     /// Events are not to be stored.
     pub volatile: bool,
     /// Latency is that of acknowledgements, not of deliveries.
@@ -87,11 +87,6 @@ impl Load {
             load.clients.push(client);
         }
         Ok(load)
-    }
-
-    /// Publishes to the first so many rooms alone.
-    pub fn publish_to(&mut self, rooms: usize) {
-        self.published = rooms;
     }
 
     fn backend(&self) -> usize {

@@ -66,10 +66,50 @@ impl Sort {
 }
 
 /// In the order of the tree.
-const KINDS: [&str; 8] = ["registry", "sequencer", "rights", "revocations", "bridge", "audience", "room", "session"];
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Registry,
+    Sequencer,
+    Rights,
+    Revocations,
+    Bridge,
+    Audience,
+    Room,
+    Session,
+}
+
+impl Kind {
+    const ALL: [Self; 8] = [
+        Self::Registry,
+        Self::Sequencer,
+        Self::Rights,
+        Self::Revocations,
+        Self::Bridge,
+        Self::Audience,
+        Self::Room,
+        Self::Session,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Sequencer => "sequencer",
+            Self::Rights => "rights",
+            Self::Revocations => "revocations",
+            Self::Bridge => "bridge",
+            Self::Audience => "audience",
+            Self::Room => "room",
+            Self::Session => "session",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
 
 struct Row {
-    kind: usize,
+    kind: Kind,
     name: String,
     parent: Option<&'static str>,
     who: Option<String>,
@@ -78,22 +118,22 @@ struct Row {
 }
 
 impl Row {
-    fn new(kind: usize, name: impl Into<String>, parent: Option<&'static str>, probe: Arc<Probe>) -> Self {
+    fn new(kind: Kind, name: impl Into<String>, parent: Option<&'static str>, probe: Arc<Probe>) -> Self {
         Self { kind, name: name.into(), parent, who: None, probe, value: 0.0 }
     }
 
     fn lag(&self, vitals: &Vitals, head: Position) -> u64 {
-        if KINDS[self.kind] == "session" { lag_of(vitals, head) } else { vitals.backlog }
+        if self.kind == Kind::Session { lag_of(vitals, head) } else { vitals.backlog }
     }
 
-    fn order(&self, value: f64, kind: usize, name: &str) -> Ordering {
+    fn order(&self, value: f64, kind: Kind, name: &str) -> Ordering {
         value.total_cmp(&self.value).then(self.kind.cmp(&kind)).then_with(|| self.name.as_str().cmp(name))
     }
 
     fn into_actor(self, head: Position) -> Actor {
         let vitals = self.probe.read();
         let lag = self.lag(&vitals, head);
-        let mut actor = Actor::new(KINDS[self.kind], self.name, vitals, lag);
+        let mut actor = Actor::new(self.kind.as_str(), self.name, vitals, lag);
         actor.parent = self.parent.map(str::to_owned);
         actor.who = self.who;
         actor
@@ -121,7 +161,7 @@ fn answer(
     page: &Page,
     sort: Sort,
     limit: usize,
-    after: Option<(f64, usize, String)>,
+    after: Option<(f64, Kind, String)>,
     draining: bool,
 ) -> Value {
     let head = services.view.head();
@@ -145,41 +185,42 @@ fn answer(
         rows.truncate(limit);
     }
     rows.sort_unstable_by(order);
-    let next = rows.last().filter(|_| more).map(|row| format!("{}~{}~{}", row.value, row.kind, row.name));
+    let next = rows.last().filter(|_| more).map(|row| format!("{}~{}~{}", row.value, row.kind.as_str(), row.name));
     let actors: Vec<Actor> = rows.into_iter().map(|row| row.into_actor(head)).collect();
     json!({ "total": total, "next": next, "house": house, "actors": actors })
 }
 
-fn parse_cursor(text: &str) -> Option<(f64, usize, String)> {
+fn parse_cursor(text: &str) -> Option<(f64, Kind, String)> {
     let mut parts = text.splitn(3, '~');
-    let (value, kind) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    (kind < KINDS.len()).then_some((value, kind, parts.next()?.to_owned()))
+    Some((parts.next()?.parse().ok()?, Kind::parse(parts.next()?)?, parts.next()?.to_owned()))
 }
 
 fn is_wanted(row: &Row, page: &Page) -> bool {
     let has = |text: &str| row.name.contains(text) || row.who.as_ref().is_some_and(|who| who.contains(text));
-    page.kind.as_ref().is_none_or(|kind| KINDS[row.kind] == kind) && page.q.as_ref().is_none_or(|text| has(text))
+    page.kind.as_ref().is_none_or(|kind| row.kind.as_str() == kind) && page.q.as_ref().is_none_or(|text| has(text))
 }
 
 fn rows(services: &SessionServices) -> Vec<Row> {
     let census = &services.census;
     let mut rows = vec![
-        Row::new(0, "registry", None, census.registry.clone()),
-        Row::new(1, "sequencer", None, census.sequencer.clone()),
-        Row::new(2, "rights", None, census.rights.clone()),
-        Row::new(3, "revocations", None, census.revocations.clone()),
+        Row::new(Kind::Registry, "registry", None, census.registry.clone()),
+        Row::new(Kind::Sequencer, "sequencer", None, census.sequencer.clone()),
+        Row::new(Kind::Rights, "rights", None, census.rights.clone()),
+        Row::new(Kind::Revocations, "revocations", None, census.revocations.clone()),
     ];
     if services.cluster.is_some() {
-        rows.push(Row::new(4, "bridge", None, census.bridge.clone()));
+        rows.push(Row::new(Kind::Bridge, "bridge", None, census.bridge.clone()));
     }
     for record in census.audiences() {
         let probe = record.audience.probe().clone();
-        rows.push(Row::new(5, format!("audience {}", record.index), None, probe));
+        rows.push(Row::new(Kind::Audience, format!("audience {}", record.index), None, probe));
     }
-    rows.extend(census.rooms().into_iter().map(|room| Row::new(6, room.name.as_str(), Some("registry"), room.probe)));
+    rows.extend(
+        census.rooms().into_iter().map(|room| Row::new(Kind::Room, room.name.as_str(), Some("registry"), room.probe)),
+    );
     rows.extend(services.directory.all().into_iter().map(|listed| {
         let life = &listed.record.life;
-        let mut row = Row::new(7, &*life.socket_id, Some("registry"), listed.record.probe.clone());
+        let mut row = Row::new(Kind::Session, &*life.socket_id, Some("registry"), listed.record.probe.clone());
         row.who = Some(life.who.to_string());
         row
     }));
@@ -188,27 +229,30 @@ fn rows(services: &SessionServices) -> Vec<Row> {
 
 /// What is to be seen at a glance.
 fn house(services: &SessionServices, rows: &[Row], draining: bool) -> Value {
-    let count = |kind: &str| rows.iter().filter(|row| KINDS[row.kind] == kind).count();
+    let count = |kind| rows.iter().filter(|row| row.kind == kind).count();
     let behind = rows.iter().filter(|row| matches!(row.probe.state(), State::Behind)).count();
     let restarted = rows.iter().filter(|row| row.probe.restarts() > 0).count();
     // Who misses what it needs, besides the sequencer.
-    let is_away = |kind: &&str| match *kind {
-        "bridge" => services.cluster.as_ref().is_some_and(|cluster| !cluster.is_connected()),
-        _ => rows.iter().any(|row| KINDS[row.kind] == *kind && matches!(row.probe.state(), State::Outage)),
-    };
-    let away: Vec<&str> = ["bridge", "rights", "revocations"].into_iter().filter(is_away).collect();
+    let census = &services.census;
+    let is_out = |probe: &Probe| probe.state() == State::Outage;
+    let away = [
+        (Kind::Bridge, services.cluster.as_ref().is_some_and(|cluster| !cluster.is_connected())),
+        (Kind::Rights, is_out(&census.rights)),
+        (Kind::Revocations, is_out(&census.revocations)),
+    ];
+    let away: Vec<&str> = away.iter().filter(|(_, is_away)| *is_away).map(|(kind, _)| kind.as_str()).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeMs": services.metrics.uptime().as_millis() as u64,
-        "sessions": count("session"),
-        "rooms": count("room"),
+        "sessions": count(Kind::Session),
+        "rooms": count(Kind::Room),
         "behind": behind,
         "restarted": restarted,
         "away": away,
         "durable": services.view.is_durable(),
         "awaySince": services.view.away_since().map(iso),
         "heldBack": services.view.held(),
-        "waitingForLog": services.census.sequencer.read().backlog,
+        "waitingForLog": census.sequencer.read().backlog,
         "draining": draining,
     })
 }

@@ -221,12 +221,12 @@ impl Backend for Postgres {
         self.synced.subscribe()
     }
 
-    /// The server syncs each commit.
-    // The server's indexes have what is stored.
+    /// The server's indexes have what is stored.
     fn index_lag(&self) -> Duration {
         Duration::ZERO
     }
 
+    /// The server syncs each commit.
     fn hurry_sync(&self) {}
 
     fn news(&self) -> Option<watch::Receiver<News>> {

@@ -12,11 +12,7 @@ use crate::domain::{Position, RoomName};
 use crate::schema::{log_head, log_rooms};
 use crate::store::StoreError;
 use crate::store::log::{LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
-use crate::store::log_rows::{self, Gathered, Row};
-
-fn number(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
+use crate::store::log_rows::{self, Gathered, Row, number};
 
 /// What the log is, and its newest events.
 pub async fn resume(connection: &mut Connection, limit: PageLimit) -> Result<(LogInfo, Vec<StoredEvent>), StoreError> {

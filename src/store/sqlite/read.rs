@@ -10,7 +10,7 @@ use super::index;
 use crate::domain::{Position, RoomName};
 use crate::schema::{log_events, log_head, log_index, log_rooms};
 use crate::store::log::{LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
-use crate::store::log_rows::{self, Gathered, Row};
+use crate::store::log_rows::{self, Gathered, Row, number};
 
 /// What the log is, and its newest events, as of one moment.
 pub fn resume(connection: &mut SqliteConnection, limit: PageLimit) -> QueryResult<(LogInfo, Vec<StoredEvent>)> {
@@ -60,11 +60,11 @@ fn events_of(
             .select((log_index::position, log_events::event, log_events::payload))
             .load_iter::<(i64, String, String), DefaultLoadingMode>(connection)?;
         for row in rows {
-            let (position, event, payload) = row?;
+            let (position, name, payload) = row?;
             if gathered.is_past(position) {
                 break;
             }
-            gathered.add(Row { position, room: room.to_string(), event, payload, held_as: None });
+            gathered.add_in(room, position, name, payload);
         }
     }
     // What is not in the index yet comes after all that is.
@@ -89,7 +89,7 @@ fn add_unindexed(
         .select((log_events::room_id, log_events::position, log_events::event, log_events::payload))
         .load_iter::<(i64, i64, String, String), DefaultLoadingMode>(connection)?;
     for row in rows {
-        let (room_id, position, event, payload) = row?;
+        let (room_id, position, name, payload) = row?;
         // Not before, so that the last one has all of its rooms.
         if gathered.is_past(position) {
             break;
@@ -97,7 +97,7 @@ fn add_unindexed(
         if let Some((room, after)) = rooms.get(&room_id)
             && position > *after
         {
-            gathered.add(Row { position, room: room.to_string(), event, payload, held_as: None });
+            gathered.add_in(room, position, name, payload);
         }
     }
     Ok(())
@@ -134,8 +134,4 @@ pub fn events_between(
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load_iter::<Row, DefaultLoadingMode>(connection)?;
     log_rows::page(rows, up_to, limit)
-}
-
-fn number(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
