@@ -15,8 +15,9 @@ use super::StoreError;
 use super::backend::Backend;
 use crate::domain::Position;
 
-/// How often it is looked whether it is time, and how far apart the steps are: a batch is numbered anew once for each.
-const EVERY: Duration = Duration::from_secs(2);
+/// How far apart the steps are, where the grace is no shorter: a batch is numbered anew once for each.
+const APART: Duration = Duration::from_secs(2);
+const APART_AT_LEAST: Duration = Duration::from_millis(200);
 
 /// Up to where all events were gone at a time.
 struct Mark {
@@ -26,7 +27,7 @@ struct Mark {
 
 /// Forgets rooms for as long as the database is open.
 pub async fn forget_rooms(database: Weak<dyn Backend>, grace: Duration) {
-    let mut ticks = interval(EVERY);
+    let mut ticks = interval(grace.clamp(APART_AT_LEAST, APART));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut mark = None;
     loop {

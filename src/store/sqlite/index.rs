@@ -17,9 +17,10 @@ pub struct Missing {
     rows: Vec<(i64, i64, i64)>,
     /// How many have been taken in.
     taken: usize,
-    /// The index has all events up to and with this row, and will have up to the other.
+    /// The index has all events up to and with this row, and will have up to the other, which has this position.
     after: i64,
     through: i64,
+    newest: i64,
     /// There may be more behind these.
     pub more: bool,
 }
@@ -38,9 +39,9 @@ pub fn missing(connection: &mut SqliteConnection) -> QueryResult<Option<Missing>
             let whole = rows.iter().position(|(_, position, _)| *position == cut).unwrap_or_default();
             rows.truncate(whole);
         }
-        let Some((_, _, through)) = rows.last().copied() else { return Ok(None) };
+        let Some((_, newest, through)) = rows.last().copied() else { return Ok(None) };
         rows.sort_unstable();
-        Ok(Some(Missing { rows, taken: 0, after, through, more }))
+        Ok(Some(Missing { rows, taken: 0, after, through, newest, more }))
     })
 }
 
@@ -48,8 +49,9 @@ impl Missing {
     /// Takes some in; whether that was the last. Those that went in before the last are not looked at until then.
     pub fn take_in_some(&mut self, connection: &mut SqliteConnection) -> QueryResult<bool> {
         connection.immediate_transaction(|connection| {
-            if indexed(connection)? != self.after {
-                // Another process on the same file was faster, and may have let some of them go since.
+            if indexed(connection)? != self.after || !self.are_there(connection)? {
+                // Another process on the same file was faster, and may have let some of them go since, or all: then
+                // rows are counted from 1 again, and the index may well be where it was.
                 return Ok(true);
             }
             let end = self.rows.len().min(self.taken + STEP);
@@ -70,9 +72,68 @@ impl Missing {
             Ok(done)
         })
     }
+
+    /// What the index lacks is not let go, unless another process has taken it in: so the newest tells of all.
+    fn are_there(&self, connection: &mut SqliteConnection) -> QueryResult<bool> {
+        let newest =
+            log_events::table.filter(log_events::id.eq(self.through).and(log_events::position.eq(self.newest)));
+        diesel::select(diesel::dsl::exists(newest)).get_result(connection)
+    }
 }
 
 /// The newest event that is in the index with all before it. What the index has of newer ones is not complete.
 pub fn indexed(connection: &mut SqliteConnection) -> QueryResult<i64> {
     log_head::table.select(log_head::indexed).get_result(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use diesel::Connection as _;
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::config::{DatabaseConfig, DatabaseTarget};
+    use crate::store::migrations;
+
+    fn open(folder: &tempfile::TempDir) -> SqliteConnection {
+        let path = folder.path().join("log.db");
+        let target = DatabaseTarget::Sqlite(path.clone());
+        migrations::run(&DatabaseConfig { target, timeout: Duration::from_secs(1) }).unwrap();
+        SqliteConnection::establish(&path.to_string_lossy()).unwrap()
+    }
+
+    fn append(connection: &mut SqliteConnection, positions: std::ops::Range<i64>) {
+        for position in positions {
+            let row = format!("(1, {position}, 'event', '{{}}', 0)");
+            let insert = "INSERT INTO log_events (room_id, position, event, payload, stored_at) VALUES ";
+            connection.batch_execute(&format!("{insert}{row}")).unwrap();
+        }
+    }
+
+    fn positions(connection: &mut SqliteConnection) -> Vec<i64> {
+        log_index::table.select(log_index::position).order(log_index::position).load(connection).unwrap()
+    }
+
+    #[test]
+    fn what_another_process_has_let_go_meanwhile_is_not_taken_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = &mut open(&folder);
+        append(connection, 1..4);
+        let (mut one, mut late) = (missing(connection).unwrap().unwrap(), missing(connection).unwrap().unwrap());
+        assert!(one.take_in_some(connection).unwrap());
+        assert_eq!(positions(connection), [1, 2, 3]);
+        // As retention does where nothing is left.
+        let let_go = "DELETE FROM log_events; DELETE FROM log_index; UPDATE log_head SET indexed = 0";
+        connection.batch_execute(let_go).unwrap();
+        assert!(late.take_in_some(connection).unwrap());
+        assert_eq!(positions(connection), [0; 0]);
+        append(connection, 4..6);
+        assert!(late.take_in_some(connection).unwrap(), "other events have the numbers of those by now");
+        while let Some(mut next) = missing(connection).unwrap() {
+            next.take_in_some(connection).unwrap();
+        }
+        assert_eq!(positions(connection), [4, 5]);
+    }
 }
