@@ -55,6 +55,12 @@ impl StoreError {
     }
 }
 
+impl From<tokio::time::error::Elapsed> for StoreError {
+    fn from(_: tokio::time::error::Elapsed) -> Self {
+        Self::Timeout
+    }
+}
+
 impl From<diesel::result::Error> for StoreError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Query(error.to_string())

@@ -12,12 +12,15 @@ use super::batch::{Batch, Known, Rows};
 use super::connection::{self, Connection, Pool, Rules, Transactions};
 use super::items;
 use super::numbers::{KnownRooms, Numbers};
-use super::statements::{Signature, earlier, newest_batch, number_rooms, place, seen};
+use super::pipeline::{Pipeline, Sent};
+use super::place::{Place, Seen};
+use super::statements::{earlier, head_before, number_rooms};
 use crate::store::StoreError;
-use crate::store::log::{Committed, Write, from_db};
+use crate::store::log::{Committed, Write, from_db, now_ms};
 
-/// Appends, on a connection of its own: look-ups never keep it waiting.
+/// Appends, on connections of its own: look-ups never keep it waiting.
 pub struct Appender {
+    pipeline: Pipeline,
     pool: Pool,
     rules: Rules,
     /// Tells this instance's notifications and batches from others'.
@@ -36,9 +39,9 @@ impl Appender {
     const TRIES: u32 = 3;
     const AGAIN: Duration = Duration::from_millis(200);
 
-    pub fn new(pool: Pool, rules: Rules, origin: String) -> Self {
+    pub fn new(pipeline: Pipeline, pool: Pool, rules: Rules, origin: String) -> Self {
         let (batches, newest) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { pool, rules, origin, batches, rooms: KnownRooms::default(), newest }
+        Self { pipeline, pool, rules, origin, batches, rooms: KnownRooms::default(), newest }
     }
 
     /// Writes a batch: all of it, or nothing. What became of it is known when this returns.
@@ -57,10 +60,37 @@ impl Appender {
 
     async fn try_commit(&self, writes: &[Write]) -> Result<Committed, Fault> {
         let numbers = self.room_numbers(writes).await?;
+        // Names are new, but for a publish that is repeated: the database refuses that one, and it is looked for.
+        if !writes.iter().any(changes_items)
+            && let Some(committed) = self.commit_at_once(writes, &numbers).await?
+        {
+            return Ok(committed);
+        }
+        self.commit_in_steps(writes, numbers).await
+    }
+
+    /// In one round trip. `None` where the database refused it.
+    async fn commit_at_once(&self, writes: &[Write], numbers: &Numbers) -> Result<Option<Committed>, Fault> {
+        let known = Known { room_ids: numbers.by_room.clone(), ..Known::default() };
+        let batch = Batch::place(writes, &known);
+        let place = self.place(&batch.rows, numbers.forgotten_through);
+        let before = match self.pipeline.write(&place, &Seen::of(writes)).await? {
+            Sent::Placed(before) => before,
+            Sent::Refused(refusal) => {
+                tracing::debug!(%refusal, "a batch is written in steps");
+                return Ok(None);
+            }
+            Sent::Unanswered(error) => self.settle(place.batch, &error).await?,
+        };
+        Ok(Some(self.committed(&batch, before)))
+    }
+
+    /// With what has to be looked up and changed before.
+    async fn commit_in_steps(&self, writes: &[Write], numbers: Numbers) -> Result<Committed, Fault> {
         let mut connection = timeout(self.rules.deadline, connection::get(&self.pool)).await??;
         // A connection that is let go in the middle of a transaction counts as broken and is closed.
         let writing = timeout(self.rules.deadline, self.write(&mut connection, writes, numbers)).await?;
-        let (batch, number, before) = match writing {
+        let (batch, number, mut before) = match writing {
             Ok(written) => written,
             Err(fault) => {
                 // Best effort: a connection that cannot be rolled back is closed.
@@ -75,12 +105,15 @@ impl Appender {
             Err(_) => Some("no answer".to_owned()),
         };
         drop(connection);
-        if let (Some(error), Some(number)) = (lost, number) {
-            tracing::warn!(error, "a commit was not answered: its outcome is asked for");
-            self.settle(number).await?;
+        if let Some(error) = lost {
+            before = self.settle(number, &error).await?;
         }
+        Ok(self.committed(&batch, before))
+    }
+
+    fn committed(&self, batch: &Batch, before: i64) -> Committed {
         self.newest.fetch_max(before + batch.rows.places, Ordering::AcqRel);
-        Ok(batch.committed(from_db(before), Self::GENERATION))
+        batch.committed(from_db(before), Self::GENERATION)
     }
 
     /// The batch with its number, if it has rows, and where the log stood before it.
@@ -95,12 +128,21 @@ impl Appender {
         let unchanged = items::change(connection, writes, &earlier).await?;
         let Numbers { by_room: room_ids, forgotten_through } = numbers;
         let batch = Batch::place(writes, &Known { room_ids, earlier, unchanged });
-        let number = (batch.rows != Rows::default()).then(|| self.batches.fetch_add(1, Ordering::AcqRel) + 1);
-        let signature = Signature { writer: &self.origin, batch: number };
-        let newest = self.newest.load(Ordering::Acquire);
-        let before = place(connection, &batch.rows, &signature, newest, forgotten_through).await?;
-        seen(connection, writes).await?;
+        let place = self.place(&batch.rows, forgotten_through);
+        let before = place.run(connection).await?;
+        Seen::of(writes).run(connection).await?;
+        let number = place.batch;
         Ok((batch, number, before))
+    }
+
+    fn place<'a>(&'a self, rows: &'a Rows, forgotten_through: i64) -> Place<'a> {
+        let batch = (*rows != Rows::default()).then(|| self.next_number());
+        let newest = self.newest.load(Ordering::Acquire);
+        Place { rows, writer: &self.origin, batch, newest, forgotten_through, now: now_ms() }
+    }
+
+    fn next_number(&self) -> i64 {
+        self.batches.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// The numbers of the rooms that the batch has events for. A new room is given its number in a transaction of
@@ -131,22 +173,29 @@ impl Appender {
         Ok(read)
     }
 
-    /// Waits until it is known whether a batch was committed: it must be neither lost nor written twice.
-    async fn settle(&self, number: i64) -> Result<(), Fault> {
+    /// Waits until it is known whether a batch was committed, whose commit was not answered: it must be neither lost
+    /// nor written twice. Where the log stood before it.
+    async fn settle(&self, batch: Option<i64>, error: &str) -> Result<i64, Fault> {
+        // One without rows may as well be written again.
+        let Some(batch) = batch else { return Err(Fault::Aborted) };
+        tracing::warn!(error, "a commit was not answered: its outcome is asked for");
         loop {
             let Self { pool, rules, origin, .. } = self;
-            let origin = origin.clone();
-            let newest = connection::in_transaction(pool, &rules.writing, rules.deadline, |connection| {
-                newest_batch(connection, origin).boxed()
+            let (origin, empty) = (origin.clone(), self.next_number());
+            let asking = connection::in_transaction(pool, &rules.writing, rules.deadline, |connection| {
+                head_before(connection, origin, batch, empty).boxed()
             });
-            match newest.await {
-                Ok(newest) if newest == number => return Ok(()),
-                Ok(_) => return Err(Fault::Aborted),
+            match asking.await {
+                Ok(before) => return before.ok_or(Fault::Aborted),
                 // It is still being committed, or the database is not back yet.
                 Err(_) => sleep(Self::AGAIN).await,
             }
         }
     }
+}
+
+fn changes_items(write: &Write) -> bool {
+    matches!(write, Write::Append(append) if append.change.is_some())
 }
 
 /// Why a batch was not written.

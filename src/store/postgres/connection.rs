@@ -19,6 +19,9 @@ use futures_util::{FutureExt, StreamExt, stream};
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls;
 use crate::config::{PostgresUrl, TlsMode};
@@ -94,7 +97,40 @@ pub async fn single(url: &PostgresUrl) -> Result<Connection, StoreError> {
     connect(url, tls).await.map_err(|error| StoreError::Connection(error.to_string()))
 }
 
-async fn connect(url: &PostgresUrl, tls: tokio_postgres_rustls::MakeRustlsConnect) -> ConnectionResult<Connection> {
+type Driver = tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+async fn connect(url: &PostgresUrl, tls: MakeRustlsConnect) -> ConnectionResult<Connection> {
+    let bad = |error: &dyn std::fmt::Display| ConnectionError::BadConnection(error.to_string());
+    let connecting = async {
+        let (client, mut connection) = dial(url, tls).await.map_err(|error| bad(&causes(&error)))?;
+        // What diesel sets on a new connection takes two messages each, which have to reach the same server.
+        let driving = stream::poll_fn(|context| connection.poll_message(context)).for_each(|_| ready(()));
+        tokio::select! {
+            begun = client.batch_execute("BEGIN") => begun.map_err(|error| bad(&causes(&error)))?,
+            () = driving => return Err(bad(&"closed by the server")),
+        }
+        let mut connection = Connection::try_from_client_and_connection(client, connection).await?;
+        connection.batch_execute("COMMIT").await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+        connection.set_prepared_statement_cache_size(diesel::connection::CacheSize::Disabled);
+        Ok(connection)
+    };
+    timeout(url.connect_timeout, connecting).await.unwrap_or_else(|_| Err(bad(&"no connection in time")))
+}
+
+/// A connection without diesel: whoever sends on it need not wait for an answer before the next message.
+pub async fn plain(url: &PostgresUrl) -> Result<Client, StoreError> {
+    let tls = tls::connector(url)?;
+    let connecting = timeout(url.connect_timeout, dial(url, tls)).await?;
+    let (client, connection) = connecting.map_err(|error| StoreError::Connection(causes(&error)))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = causes(&error), "a connection to the database has ended");
+        }
+    });
+    Ok(client)
+}
+
+async fn dial(url: &PostgresUrl, tls: MakeRustlsConnect) -> Result<(Client, Driver), tokio_postgres::Error> {
     let mut config = tokio_postgres::Config::new();
     config
         .host(&url.host)
@@ -115,25 +151,11 @@ async fn connect(url: &PostgresUrl, tls: tokio_postgres_rustls::MakeRustlsConnec
     if let Some(password) = &url.password {
         config.password(password.expose_secret());
     }
-    let bad = |error: &dyn std::fmt::Display| ConnectionError::BadConnection(error.to_string());
-    let connecting = async {
-        let (client, mut connection) = config.connect(tls).await.map_err(|error| bad(&causes(&error)))?;
-        // What diesel sets on a new connection takes two messages each, which have to reach the same server.
-        let driving = stream::poll_fn(|context| connection.poll_message(context)).for_each(|_| ready(()));
-        tokio::select! {
-            begun = client.batch_execute("BEGIN") => begun.map_err(|error| bad(&causes(&error)))?,
-            () = driving => return Err(bad(&"closed by the server")),
-        }
-        let mut connection = Connection::try_from_client_and_connection(client, connection).await?;
-        connection.batch_execute("COMMIT").await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-        connection.set_prepared_statement_cache_size(diesel::connection::CacheSize::Disabled);
-        Ok(connection)
-    };
-    timeout(url.connect_timeout, connecting).await.unwrap_or_else(|_| Err(bad(&"no connection in time")))
+    config.connect(tls).await
 }
 
 /// An error with what caused it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
+pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

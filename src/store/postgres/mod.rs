@@ -20,6 +20,8 @@ mod listen;
 mod lookups;
 pub mod migrations;
 mod numbers;
+mod pipeline;
+mod place;
 mod read;
 mod retention;
 mod statements;
@@ -43,6 +45,7 @@ use crate::config::{LogConfig, PostgresConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use append::Appender;
 use connection::{Connection, Pool, Rules};
+use pipeline::Pipeline;
 
 /// Name, holder, ms.
 const TAKE_LEASE: &str = "INSERT INTO realtime.leases (name, holder, expires_at)
@@ -73,7 +76,8 @@ impl Postgres {
         let rules = Rules::new(&pooled.schema, deadline);
         connection::in_transaction(&pool, &rules.reading, deadline, |connection| lookups::ping(connection).boxed())
             .await?;
-        // The first event must not have to wait for a connection.
+        let pipeline = Pipeline::open(pooled.clone(), deadline).await?;
+        // For batches in steps: the first must not have to wait for a connection either.
         let appends = connection::pool(pooled, 1, wait).await?;
         drop(connection::get(&appends).await?);
         let (heard, news) = watch::channel(News::default());
@@ -83,7 +87,7 @@ impl Postgres {
             tokio::spawn(listen::listen(direct.clone(), origin.clone(), heard));
         }
         let database = Arc::new(Self {
-            appender: Arc::new(Appender::new(appends, rules.clone(), origin)),
+            appender: Arc::new(Appender::new(pipeline, appends, rules.clone(), origin)),
             pool,
             rules,
             synced: watch::Sender::new(Synced { through: Appender::GENERATION, lost_through: 0 }),

@@ -36,8 +36,12 @@ WITH taken AS (
   USING base, unnest($20, $21) AS away (session, room)
   WHERE old.session = away.session AND old.room = away.room AND base.before >= 0
 ), signed AS (
-  INSERT INTO realtime.log_writers (writer, batch, written_at) SELECT $3, $25, $2 WHERE $25 IS NOT NULL
-  ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at
+  INSERT INTO realtime.log_writers (writer, batch, written_at, head_before)
+  SELECT $3, $25, $2, base.before FROM base WHERE $25 IS NOT NULL
+  -- A batch that was given up has a newer one in its place, and comes too late: its column may not be null.
+  ON CONFLICT (writer) DO UPDATE
+  SET batch = CASE WHEN log_writers.batch < excluded.batch THEN excluded.batch END,
+    written_at = excluded.written_at, head_before = excluded.head_before
 )
 SELECT base.before,
   CASE WHEN $1 > 0 THEN pg_notify('expeditor', (base.before + $1)::text || ' ' || $3)::text END AS notified

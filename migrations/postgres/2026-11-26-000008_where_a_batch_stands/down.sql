@@ -1,0 +1,1 @@
+ALTER TABLE realtime.log_writers DROP COLUMN head_before;
