@@ -51,6 +51,7 @@ pub trait Backend: Send + Sync {
     fn hurry_sync(&self);
     fn index_lag(&self) -> Duration;
     fn news(&self) -> Option<watch::Receiver<News>>;
+    fn set_relayed(&self, relayed: bool);
     fn head(&self) -> Answer<Position>;
     fn events(&self, starts: Vec<(RoomName, Position)>, up_to: Position, limit: PageLimit) -> Answer<Option<Page>>;
     fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Page>;

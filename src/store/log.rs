@@ -245,6 +245,11 @@ impl Store {
         self.inner.backend.news()
     }
 
+    /// Whether other instances have events by a relay, and need not be told of every batch by the database.
+    pub fn set_relayed(&self, relayed: bool) {
+        self.inner.backend.set_relayed(relayed);
+    }
+
     /// The events of the rooms after each one's position, up to and with `up_to`: a page of them.
     /// `None` where some of them are gone.
     ///

@@ -1,6 +1,7 @@
 //! How PostgreSQL is reached: through a pooler, over a network that stops, and when an answer is lost.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use expeditor::store::migrations;
@@ -57,7 +58,7 @@ fn behind_a_transaction_pooler_nothing_outlives_its_transaction() {
 
 fn pooler_sql(pooler: &PgBouncer, sql: &str) -> String {
     let url = format!("postgresql://postgres@127.0.0.1:{}/shop", pooler.port);
-    let output = std::process::Command::new("psql").args(["-qAt", "-d", &url, "-c", sql]).output().unwrap();
+    let output = Command::new("psql").args(["-qAt", "-d", &url, "-c", sql]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
@@ -119,7 +120,7 @@ fn a_commit_that_a_falling_server_knows_nothing_of_is_made_again() {
         .unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| assert_eq!(backend.publish(&kitchen(), 1)["durable"], false));
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'PgSleep'";
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
         eventually("its commit waits", || (server.psql("shop", waiting).unwrap() == "1").then_some(()));
         server.kill();
     });
@@ -129,6 +130,29 @@ fn a_commit_that_a_falling_server_knows_nothing_of_is_made_again() {
     eventually("durable again", || (backend.insist(&kitchen(), n)["durable"] == true).then_some(()));
     has_each_once(&driver, "chef", n + 1);
     assert_eq!(logged(&server), (0..=n).collect::<Vec<_>>());
+    driver.call("disconnect", json!({ "client": "chef" }));
+}
+
+#[test]
+fn a_batch_that_was_given_up_does_not_come_after_all() {
+    let server = Postgres::start();
+    let (_instance, driver, backend) = open_kitchen(&server);
+    let appends = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%UPDATE realtime.log_head%' AND pid <> pg_backend_pid()";
+    let appender = server.psql("shop", appends).unwrap();
+    let signal = |signal: &str| assert!(Command::new("kill").args([signal, &appender]).status().unwrap().success());
+    // What is sent to it waits in its socket, also when the service has closed that.
+    signal("-STOP");
+    assert_eq!(backend.publish(&kitchen(), 1)["durable"], false);
+    let mut n = 2;
+    eventually("the batch is given up, and written on another connection", || {
+        n += 1;
+        (backend.insist(&kitchen(), n - 1)["durable"] == true).then_some(())
+    });
+    signal("-CONT");
+    let gone = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {appender}");
+    eventually("it has done what it was sent", || (server.psql("shop", &gone).unwrap() == "0").then_some(()));
+    assert_eq!(logged(&server), (0..n).collect::<Vec<_>>());
+    has_each_once(&driver, "chef", n);
     driver.call("disconnect", json!({ "client": "chef" }));
 }
 

@@ -34,6 +34,8 @@ pub struct ClusterBridge {
     pub(super) lease: Lease,
     /// Places for events of Node servers that are on their way to be stored.
     pub(super) intake: Arc<Semaphore>,
+    /// Bytes that the sequencer was sent since it was last known to have handled all.
+    pub(super) unhandled: usize,
     lost: u64,
     /// When each kind of garbage was last written to the log.
     complained: HashMap<Garbage, Instant>,
@@ -54,6 +56,9 @@ impl ClusterBridge {
     const PULSE: Duration = Duration::from_millis(500);
     /// Without an echo for so long the relay is not open.
     const SILENCE: Duration = Duration::from_millis(2_500);
+    /// Past this nothing more is taken in until the sequencer has handled what it was sent. To ask it for each frame would
+    /// wake this thread once more for each.
+    pub(super) const MAX_UNHANDLED: usize = 256 * 1024;
     const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 
     /// Starts it on this thread, in the place of one that has failed, too.
@@ -78,6 +83,7 @@ impl ClusterBridge {
                 node_servers: None,
                 lease: Lease::default(),
                 intake: Arc::new(Semaphore::new(intake::MAX_UNDERWAY)),
+                unhandled: 0,
                 lost: 0,
                 complained: HashMap::new(),
                 cluster,
@@ -124,6 +130,7 @@ impl ClusterBridge {
 
     fn set_connected(&self, connected: bool) {
         if self.cluster.connected.swap(connected, Ordering::AcqRel) != connected {
+            self.services.store.set_relayed(connected);
             self.services.metrics.bridge.connected.set(f64::from(u8::from(connected)));
             self.services.census.bridge.set_state(if connected { State::Running } else { State::Outage });
             if connected {
@@ -166,6 +173,7 @@ impl Drop for ClusterBridge {
         tracing::error!(panic, "the bridge panicked and was started again");
         self.services.census.bridge.note_restart(&panic);
         self.cluster.connected.store(false, Ordering::Release);
+        self.services.store.set_relayed(false);
         let (cluster, services) = (self.cluster.clone(), self.services.clone());
         Arbiter::current().spawn_fn(move || Self::start(&cluster, &services));
     }

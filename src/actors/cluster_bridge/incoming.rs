@@ -36,7 +36,11 @@ impl ClusterBridge {
             }
         }
         let intake = self.take_from_node(from_node);
-        // Answered when the sequencer has handled what it was sent above.
+        if self.unhandled < Self::MAX_UNHANDLED {
+            return intake;
+        }
+        self.unhandled = 0;
+        // Answered when the sequencer has handled what it was sent before.
         let handled = self.services.sequencer.send(PeerIsAt { head: 0 });
         async move {
             intake.await;
@@ -56,6 +60,7 @@ impl ClusterBridge {
             return Ok(());
         }
         self.services.sequencer.do_send(batch(frame, &traces)?);
+        self.unhandled += body.len();
         Ok(())
     }
 
@@ -65,6 +70,7 @@ impl ClusterBridge {
             return Ok(());
         }
         self.services.sequencer.do_send(loose(channel, event, &traces)?);
+        self.unhandled += body.len();
         Ok(())
     }
 

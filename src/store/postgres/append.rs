@@ -1,5 +1,6 @@
 //! Writes a batch in one transaction, and finds out what became of one whose commit was not answered.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::batch::{Batch, Known, Rows};
 use super::connection::{self, Connection, Pool, Rules, Transactions};
+use super::herald::Herald;
 use super::items;
 use super::numbers::{KnownRooms, Numbers};
 use super::pipeline::{Pipeline, Sent};
@@ -23,6 +25,7 @@ pub struct Appender {
     pipeline: Pipeline,
     pool: Pool,
     rules: Rules,
+    herald: Arc<Herald>,
     /// Tells this instance's notifications and batches from others'.
     origin: String,
     /// The number of the newest batch.
@@ -39,9 +42,9 @@ impl Appender {
     const TRIES: u32 = 3;
     const AGAIN: Duration = Duration::from_millis(200);
 
-    pub fn new(pipeline: Pipeline, pool: Pool, rules: Rules, origin: String) -> Self {
+    pub fn new(pipeline: Pipeline, pool: Pool, rules: Rules, herald: Arc<Herald>, origin: String) -> Self {
         let (batches, newest) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { pipeline, pool, rules, origin, batches, rooms: KnownRooms::default(), newest }
+        Self { pipeline, pool, rules, herald, origin, batches, rooms: KnownRooms::default(), newest }
     }
 
     /// Writes a batch: all of it, or nothing. What became of it is known when this returns.
@@ -73,7 +76,7 @@ impl Appender {
     async fn commit_at_once(&self, writes: &[Write], numbers: &Numbers) -> Result<Option<Committed>, Fault> {
         let known = Known { room_ids: numbers.by_room.clone(), ..Known::default() };
         let batch = Batch::place(writes, &known);
-        let place = self.place(&batch.rows, numbers.forgotten_through);
+        let place = self.place(&batch.rows, numbers.forgotten_through, self.herald.is_due());
         let before = match self.pipeline.write(&place, &Seen::of(writes)).await? {
             Sent::Placed(before) => before,
             Sent::Refused(refusal) => {
@@ -82,7 +85,7 @@ impl Appender {
             }
             Sent::Unanswered(error) => self.settle(place.batch, &error).await?,
         };
-        Ok(Some(self.committed(&batch, before)))
+        Ok(Some(self.committed(&batch, before, place.notify)))
     }
 
     /// With what has to be looked up and changed before.
@@ -108,11 +111,15 @@ impl Appender {
         if let Some(error) = lost {
             before = self.settle(number, &error).await?;
         }
-        Ok(self.committed(&batch, before))
+        Ok(self.committed(&batch, before, true))
     }
 
-    fn committed(&self, batch: &Batch, before: i64) -> Committed {
-        self.newest.fetch_max(before + batch.rows.places, Ordering::AcqRel);
+    fn committed(&self, batch: &Batch, before: i64, notified: bool) -> Committed {
+        let newest = before + batch.rows.places;
+        self.newest.fetch_max(newest, Ordering::AcqRel);
+        if batch.rows.places > 0 {
+            self.herald.note(newest, notified);
+        }
         batch.committed(from_db(before), Self::GENERATION)
     }
 
@@ -128,17 +135,17 @@ impl Appender {
         let unchanged = items::change(connection, writes, &earlier).await?;
         let Numbers { by_room: room_ids, forgotten_through } = numbers;
         let batch = Batch::place(writes, &Known { room_ids, earlier, unchanged });
-        let place = self.place(&batch.rows, forgotten_through);
+        let place = self.place(&batch.rows, forgotten_through, true);
         let before = place.run(connection).await?;
         Seen::of(writes).run(connection).await?;
         let number = place.batch;
         Ok((batch, number, before))
     }
 
-    fn place<'a>(&'a self, rows: &'a Rows, forgotten_through: i64) -> Place<'a> {
+    fn place<'a>(&'a self, rows: &'a Rows, forgotten_through: i64, notify: bool) -> Place<'a> {
         let batch = (*rows != Rows::default()).then(|| self.next_number());
         let newest = self.newest.load(Ordering::Acquire);
-        Place { rows, writer: &self.origin, batch, newest, forgotten_through, now: now_ms() }
+        Place { rows, writer: &self.origin, batch, newest, forgotten_through, now: now_ms(), notify }
     }
 
     fn next_number(&self) -> i64 {

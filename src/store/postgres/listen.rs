@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::Text;
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -14,9 +13,9 @@ use crate::config::PostgresUrl;
 use crate::store::StoreError;
 use crate::store::log::News;
 
-/// What appends notify (`place.sql`), and who revokes a token.
-const CHANNEL: &str = "expeditor";
-const REVOKED: &str = "revoked";
+/// What appends notify (`place.sql`, `herald.rs`), and who revokes a token.
+pub const CHANNEL: &str = "expeditor";
+pub const REVOKED: &str = "revoked";
 /// How long it may be quiet before the connection is asked whether it still stands.
 const QUIET: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_secs(1);
@@ -71,13 +70,6 @@ async fn listen_once(
             Err(_) => ask(&mut connection, "SELECT 1").await?,
         }
     }
-}
-
-/// Tells all instances, once the transaction is committed, that a token has been revoked.
-pub async fn tell_of_revocation(connection: &mut Connection) -> Result<(), StoreError> {
-    let query = diesel::sql_query("SELECT pg_notify($1, $2)").bind::<Text, _>(CHANNEL).bind::<Text, _>(REVOKED);
-    query.execute(connection).await?;
-    Ok(())
 }
 
 async fn ask(connection: &mut Connection, sql: &str) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ mod batch;
 mod changes;
 mod connection;
 mod forgetting;
+mod herald;
 mod housekeeping;
 mod items;
 #[path = "../leases.rs"]
@@ -45,6 +46,7 @@ use crate::config::{LogConfig, PostgresConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use append::Appender;
 use connection::{Connection, Pool, Rules};
+use herald::Herald;
 use pipeline::Pipeline;
 
 /// Name, holder, ms.
@@ -59,6 +61,7 @@ pub struct Postgres {
     pool: Pool,
     rules: Rules,
     appender: Arc<Appender>,
+    herald: Arc<Herald>,
     /// A commit is on the disk when it is answered: this never changes.
     synced: watch::Sender<Synced>,
     news: watch::Receiver<News>,
@@ -86,14 +89,17 @@ impl Postgres {
         if !direct.pooler {
             tokio::spawn(listen::listen(direct.clone(), origin.clone(), heard));
         }
+        let herald = Arc::new(Herald::new());
         let database = Arc::new(Self {
-            appender: Arc::new(Appender::new(pipeline, appends, rules.clone(), origin)),
+            appender: Arc::new(Appender::new(pipeline, appends, rules.clone(), herald.clone(), origin.clone())),
+            herald: herald.clone(),
             pool,
             rules,
             synced: watch::Sender::new(Synced { through: Appender::GENERATION, lost_through: 0 }),
             news,
             handle: Handle::current(),
         });
+        tokio::spawn(herald::tell_of_the_last(Arc::downgrade(&database), herald, origin));
         tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&database), limits.clone()));
         Ok(database)
     }
@@ -177,7 +183,7 @@ impl Backend for Postgres {
         self.write(|connection| {
             async move {
                 let is_new = changes::revoke(connection, id, reason).await?;
-                listen::tell_of_revocation(connection).await?;
+                herald::notify(connection, listen::REVOKED.to_owned()).await?;
                 Ok(is_new)
             }
             .boxed()
@@ -235,6 +241,10 @@ impl Backend for Postgres {
 
     fn news(&self) -> Option<watch::Receiver<News>> {
         Some(self.news.clone())
+    }
+
+    fn set_relayed(&self, relayed: bool) {
+        self.herald.set_relayed(relayed);
     }
 
     fn head(&self) -> Answer<Position> {

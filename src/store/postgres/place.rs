@@ -31,6 +31,8 @@ pub struct Place<'a> {
     pub forgotten_through: i64,
     /// ms since 1970
     pub now: i64,
+    /// Whether other instances are told.
+    pub notify: bool,
 }
 
 impl Place<'_> {
@@ -39,7 +41,7 @@ impl Place<'_> {
     /// What a statement is prepared with.
     pub fn nothing() -> Place<'static> {
         static NOTHING: LazyLock<Rows> = LazyLock::new(Rows::default);
-        Place { rows: &NOTHING, writer: "", batch: None, newest: 0, forgotten_through: 0, now: 0 }
+        Place { rows: &NOTHING, writer: "", batch: None, newest: 0, forgotten_through: 0, now: 0, notify: false }
     }
 
     /// Where the log stood.
@@ -75,7 +77,8 @@ impl Place<'_> {
             .bind::<BigInt, _>(self.newest)
             .bind::<Array<Nullable<Text>>, _>(&events.held_as)
             .bind::<BigInt, _>(self.forgotten_through)
-            .bind::<Nullable<BigInt>, _>(self.batch);
+            .bind::<Nullable<BigInt>, _>(self.batch)
+            .bind::<Bool, _>(self.notify);
         let base: Option<Base> = query.get_result(connection).await.optional()?;
         base.map(|base| base.before).ok_or(Fault::RoomsForgotten)
     }
@@ -109,6 +112,7 @@ impl Place<'_> {
             (&events.held_as, Type::TEXT_ARRAY),
             (&self.forgotten_through, Type::INT8),
             (&self.batch, Type::INT8),
+            (&self.notify, Type::BOOL),
         ]
     }
 }

@@ -2,6 +2,7 @@
 -- counts from where the log stands.
 -- $22: the newest position that this instance knows of. A copy that took the server's place may lack it, and it is not
 -- given out again.
+-- $26: whether other instances are told.
 -- $24: rooms had been forgotten up to there when they were numbered. There is no row, and nothing is written, where
 -- more have been since.
 WITH taken AS (
@@ -44,5 +45,5 @@ WITH taken AS (
     written_at = excluded.written_at, head_before = excluded.head_before
 )
 SELECT base.before,
-  CASE WHEN $1 > 0 THEN pg_notify('expeditor', (base.before + $1)::text || ' ' || $3)::text END AS notified
+  CASE WHEN $1 > 0 AND $26 THEN pg_notify('expeditor', (base.before + $1)::text || ' ' || $3)::text END AS notified
 FROM base

@@ -212,6 +212,9 @@ impl Backend for Sqlite {
         None
     }
 
+    /// A file tells nobody of anything.
+    fn set_relayed(&self, _: bool) {}
+
     fn head(&self) -> Answer<Position> {
         self.read_log(|connection| Ok(read::info(connection)?.head))
     }
