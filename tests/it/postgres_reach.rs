@@ -137,7 +137,8 @@ fn a_commit_that_a_falling_server_knows_nothing_of_is_made_again() {
 fn a_batch_that_was_given_up_does_not_come_after_all() {
     let server = Postgres::start();
     let (_instance, driver, backend) = open_kitchen(&server);
-    let appends = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%UPDATE realtime.log_head%' AND pid <> pg_backend_pid()";
+    let appends =
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE '%UPDATE realtime.log_head%' AND pid <> pg_backend_pid()";
     let appender = server.psql("shop", appends).unwrap();
     let signal = |signal: &str| assert!(Command::new("kill").args([signal, &appender]).status().unwrap().success());
     // What is sent to it waits in its socket, also when the service has closed that.
