@@ -17,6 +17,7 @@ mod lookups;
 mod read;
 mod retention;
 mod rooms;
+mod tidy;
 mod writer;
 
 use std::path::Path;
@@ -73,7 +74,7 @@ impl Sqlite {
         let indexed = Mutex::new(Instant::now());
         let database = Arc::new(Self { readers, changes, writer, room_ids: Arc::default(), indexed });
         tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&database), limits.clone()));
-        tokio::spawn(housekeeping::tidy(Arc::downgrade(&database)));
+        tidy::start(Arc::downgrade(&database), path, connection::busy_timeout(timeout))?;
         Ok(database)
     }
 

@@ -85,6 +85,21 @@ impl Writer {
                 return Ok(outcome?);
             }
         }
+        answer(self.queue(work)?.await)
+    }
+
+    /// The same on the writing thread, for a caller that may wait.
+    pub fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        answer(self.queue(work)?.blocking_recv())
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<oneshot::Receiver<QueryResult<T>>, StoreError> {
         let (done, outcome) = oneshot::channel();
         let mut done = Some(done);
         let job: Job = Box::new(move |line| {
@@ -101,9 +116,13 @@ impl Writer {
             TrySendError::Full(_) => StoreError::Timeout,
             TrySendError::Disconnected(_) => StoreError::Connection("the writing thread has ended".to_owned()),
         })?;
-        let outcome = outcome.await.map_err(|_| StoreError::Query("database is locked".to_owned()))?;
-        Ok(outcome?)
+        Ok(outcome)
     }
+}
+
+/// Without an outcome it was locked to the end.
+fn answer<T>(outcome: Result<QueryResult<T>, oneshot::error::RecvError>) -> Result<T, StoreError> {
+    Ok(outcome.map_err(|_| StoreError::Query("database is locked".to_owned()))??)
 }
 
 /// Tries again while another process or connection holds the database.
@@ -133,7 +152,7 @@ impl Line {
     }
 }
 
-fn connect(path: &Path, busy_timeout: Duration) -> ConnectionResult<SqliteConnection> {
+pub fn connect(path: &Path, busy_timeout: Duration) -> ConnectionResult<SqliteConnection> {
     let mut connection = SqliteConnection::establish(&path.to_string_lossy())?;
     let prepared = connection.batch_execute(&connection::pragmas(busy_timeout, "NORMAL"));
     prepared.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
