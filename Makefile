@@ -85,7 +85,7 @@ bench-artillery: bench/artillery/node_modules/.stamp ## The specification's load
 	cargo build --release
 	$(BENCH) artillery --shorter $(SHORTER)
 
-bench-pieces: ## Event parsing, policy, outbox and fan-out, each alone
+bench-pieces: ## Event parsing, policy, outbox, audit trail and fan-out, each alone
 	cd bench && cargo bench
 
 bench-peers: bench/peers/node_modules/.stamp
