@@ -85,7 +85,7 @@ bench-artillery: bench/artillery/node_modules/.stamp ## The specification's load
 	cargo build --release
 	$(BENCH) artillery --shorter $(SHORTER)
 
-bench-pieces: ## Event parsing, policy, outbox and fan-out, each alone
+bench-pieces: ## Event parsing, policy, outbox, audit trail and fan-out, each alone
 	cd bench && cargo bench
 
 bench-peers: bench/peers/node_modules/.stamp
@@ -107,7 +107,7 @@ fuzz: ## Fuzzes a parser of outside input: make fuzz TARGET=packet SECONDS=600
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 	mkdir -p fuzz/corpus/$(TARGET)
 	cd fuzz && cargo +nightly fuzz run $(TARGET) corpus/$(TARGET) seeds/$(TARGET) -- \
-		-max_total_time=$(SECONDS) -max_len=4096 -timeout=5 -rss_limit_mb=1024
+		-max_total_time=$(SECONDS) -max_len=4096 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1
 
 redis:
 	@command -v redis-server >/dev/null || { echo "installing Redis"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq redis-server; }

@@ -112,6 +112,7 @@ fn who_guesses_has_to_wait_even_with_a_biscuit() {
     for (cause, count) in [("wrong", 2), ("too_many", 1)] {
         assert_eq!(instance.metric(&format!(r#"expeditor_admin_refusals_total{{cause="{cause}"}}"#)), count, "{cause}");
     }
+    assert_eq!(instance.metric(r#"expeditor_limited_total{limit="admin_attempts"}"#), 1);
     eventually("it has waited", || {
         let answer = connect(&driver, &instance, &json!({ "password": operator }));
         (answer["outcome"] == "connected").then_some(())

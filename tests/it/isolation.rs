@@ -9,6 +9,7 @@ use crate::support::people::{
     BISTRO, BISTRO_TABLE, BURGER, CHEF, DINER, DINER_TAB, DINER_TABLE, FIRED, GUEST, GUESTS_NOTE, GUESTS_TAB,
     LINE_COOK, OTHER_CHEF, OWNER, SERVER, SOUP,
 };
+use crate::support::staff::{IN_KITCHEN, ROLES, hire, one_with};
 use crate::support::{Driver, Instance, SERVER_SECRET, event_args, token};
 
 const WHO: [&str; 8] = ["owner", "server", "chef", "line", "guest", "other", "fired", "backend"];
@@ -102,23 +103,6 @@ fn nobody_got_anothers(driver: &Driver) {
     }
 }
 
-/// The roles of `venue_staff`, those that may enter a kitchen first.
-const ROLES: [&str; 12] = [
-    "OWNER",
-    "MANAGER",
-    "ASSISTANT_MANAGER",
-    "KITCHEN_MANAGER",
-    "CHEF",
-    "LINE_COOK",
-    "PREP_COOK",
-    "SERVER",
-    "BARTENDER",
-    "HOST",
-    "DISHWASHER",
-    "BUSSER",
-];
-const IN_KITCHEN: usize = 7;
-
 /// What belongs to one venue.
 struct Venue {
     id: &'static str,
@@ -176,25 +160,13 @@ impl Venue {
 fn staff() -> impl Iterator<Item = (String, usize, usize)> {
     (0..VENUES.len()).flat_map(|venue| {
         (0..ROLES.len())
-            .map(move |role| (format!("cstaffof{venue}{}", ROLES[role]), venue, usize::from(role >= IN_KITCHEN)))
+            .map(move |role| (one_with(ROLES[role], VENUES[venue].id), venue, usize::from(role >= IN_KITCHEN)))
     })
 }
 
 /// The column of a verdict of `venue`.
 const fn column(venue: usize, home: usize, own: usize) -> usize {
     if venue == home { own } else { 2 }
-}
-
-fn hire(instance: &Instance) {
-    for (venue, Venue { id, .. }) in VENUES.iter().enumerate() {
-        for role in ROLES {
-            let user = format!("cstaffof{venue}{role}");
-            instance.execute(&format!(
-                "INSERT INTO users (id) VALUES ('{user}');
-                 INSERT INTO venue_staff (id, venue_id, user_id, role) VALUES ('{user}', '{id}', '{user}', '{role}');"
-            ));
-        }
-    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use expeditor::telemetry::Metrics;
 use serde_json::{Value, json};
 
 use crate::support::people::{BISTRO, CHEF, OWNER};
@@ -86,7 +87,21 @@ fn polling_sessions_without_a_connection_count_as_well() {
     let instance = Instance::with(&[("MAX_CONNECTIONS_PER_ADDRESS", "5")]);
     let open = || instance.get("/socket.io/?EIO=4&transport=polling", &[]).0;
     assert_eq!([open(), open(), open(), open(), open()], [200; 5]);
-    assert_eq!(open(), 503);
+    assert_eq!((open(), met(&instance, "connections_per_address")), (503, 1));
+}
+
+#[test]
+fn and_so_they_do_in_all() {
+    // The one connection that they all come by is a trusted proxy's, so each counts for its client's address.
+    let limits = [("MAX_CONNECTIONS", "4"), ("MAX_CONNECTIONS_PER_ADDRESS", "3"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let instance = Instance::with(&limits);
+    let mut proxy = Plain::connect(instance.address);
+    for (client, answer) in [(1, "\"sid\""), (2, "\"sid\""), (3, "\"sid\""), (4, "\"sid\""), (5, " 503 ")] {
+        let head = format!("host: x\r\nx-forwarded-for: 10.0.0.{client}");
+        proxy.send(&format!("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n{head}\r\n\r\n"));
+        proxy.read_until(answer);
+    }
+    assert_eq!(met(&instance, "connections"), 1);
 }
 
 #[test]
@@ -226,5 +241,27 @@ fn what_a_client_does_too_often_is_counted() {
     assert_eq!([guess(), guess(), guess(), guess()], [401, 401, 401, 429]);
     for (limit, count) in [("rooms", 1), ("payload", 1), ("events", 2), ("admin_attempts", 1)] {
         assert_eq!(met(&instance, limit), count, "{limit}");
+    }
+}
+
+#[test]
+fn bodies_that_are_too_large_are_counted_on_each_path() {
+    let instance = Instance::with(&[("MAX_PAYLOAD", "1000")]);
+    let poller = Poller::connect(&instance, &token(CHEF));
+    let paths = [("/api/broadcast", 1_000), ("/api/rights", 16 * 1024), (&poller.path(), 2_000)];
+    for (count, (path, limit)) in (1..).zip(paths) {
+        let mut connection = Plain::connect(instance.address);
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {SERVER_SECRET}\r\n");
+        // More is announced; nothing after the byte that was too many is waited for.
+        connection.send(&format!("{head}content-length: 20000\r\n\r\n{}", "x".repeat(limit + 1)));
+        connection.read_until(" 413 ");
+        assert_eq!(met(&instance, "payload"), count, "{path}");
+    }
+}
+
+#[test]
+fn no_limit_is_without_a_test_here() {
+    for limit in Metrics::LIMITS {
+        assert!(include_str!("limits.rs").contains(&format!("\"{limit}\"")), "{limit}");
     }
 }

@@ -1,9 +1,10 @@
 //! Rights that end during a session, and a database that does not answer.
 
 use diesel::connection::SimpleConnection;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::people::{BISTRO, CHEF, GUEST, GUESTS_TAB, LINE_COOK, SERVER};
+use crate::support::biscuits::Keys;
+use crate::support::people::{BISTRO, BURGER, CHEF, GUEST, GUESTS_TAB, LINE_COOK, SERVER};
 use crate::support::{Driver, Instance, SERVER_SECRET, event_args, instance, token};
 
 const WITHIN_MS: u64 = 6_000;
@@ -69,6 +70,67 @@ fn a_backend_that_cannot_wait_has_rights_read_at_once() {
         assert_eq!(instance.post_json("/api/rights", bearer, &body).0, status, "{bearer} {body}");
     }
     assert_eq!(instance.get("/api/rights", &[]).0, 405);
+}
+
+/// Changes rows, and has the user's rights read again.
+fn change(instance: &Instance, user: &str, sql: &str) {
+    instance.execute(sql);
+    assert_eq!(instance.post_json("/api/rights", SERVER_SECRET, &json!({ "userId": user })).0, 200);
+}
+
+fn verdicts(driver: &Driver, client: &str, asked: &[(&str, Value)]) -> Vec<Value> {
+    let answer = |(event, payload): &(&str, Value)| match driver.ask(client, event, payload) {
+        ack if ack["ok"] == true => json!("yes"),
+        ack => ack["error"]["code"].clone(),
+    };
+    asked.iter().map(answer).collect()
+}
+
+#[test]
+fn what_a_session_was_told_holds_no_longer_than_the_rows_it_rested_on() {
+    let (instance, driver) = (Instance::start(), Driver::node());
+    driver.connect(&instance, "chef", &token(CHEF));
+    let asked = [
+        ("kitchen:join", json!({ "venueId": BISTRO })),
+        ("kitchen:bump", json!({ "tabItemId": BURGER })),
+        ("kitchen:update-status", json!({ "tabItemId": BURGER, "status": "READY" })),
+    ];
+    let (yes, no) = (["yes"; 3], ["FORBIDDEN", "NOT_FOUND", "NOT_FOUND"]);
+    let staff = |to: &str| change(&instance, CHEF, &format!("UPDATE venue_staff SET {to} WHERE user_id = '{CHEF}'"));
+    for (to, expected) in [
+        ("role = 'CHEF'", yes),
+        ("status = 'TERMINATED'", no),
+        ("status = 'ACTIVE'", yes),
+        // Who carries plates may see the item, and say that it is delivered.
+        ("role = 'BUSSER'", ["FORBIDDEN", "yes", "FORBIDDEN"]),
+        ("role = 'CHEF'", yes),
+    ] {
+        staff(to);
+        // Asked twice: what is kept is what is answered.
+        assert_eq!([(); 2].map(|()| verdicts(&driver, "chef", &asked)), [expected; 2], "{to}");
+    }
+    driver.ask_ok("chef", "kitchen:join", &json!({ "venueId": BISTRO }));
+    change(&instance, CHEF, &format!("UPDATE users SET status = 'BANNED' WHERE id = '{CHEF}'"));
+    assert_eq!(driver.wait("chef", "$disconnect", 0), "io server disconnect");
+}
+
+#[test]
+fn nor_than_the_tab_it_was_about() {
+    let keys = Keys::generate(1);
+    let instance = Instance::with(&[("BISCUIT_PUBLIC_KEY", &keys.public)]);
+    let driver = Driver::node();
+    driver.connect(&instance, "by code", &keys.mint(&["--tab", GUESTS_TAB]));
+    driver.connect(&instance, "customer", &token(GUEST));
+    let asked = [("tab:join", json!({ "tabId": GUESTS_TAB }))];
+    let closed = format!("UPDATE tabs SET status = 'CLOSED', customer_id = NULL WHERE id = '{GUESTS_TAB}'");
+    let open = format!("UPDATE tabs SET status = 'OPEN', customer_id = '{GUEST}' WHERE id = '{GUESTS_TAB}'");
+    for (sql, expected) in [(&open, "yes"), (&closed, "FORBIDDEN"), (&open, "yes"), (&closed, "FORBIDDEN")] {
+        change(&instance, GUEST, sql);
+        for client in ["by code", "customer"] {
+            let found = [(); 2].map(|()| verdicts(&driver, client, &asked).remove(0));
+            assert_eq!(found, [expected; 2], "{client} {sql}");
+        }
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod program;
 pub mod proxy;
 pub mod redis;
+pub mod staff;
 pub mod stock;
 pub mod wait;
 
