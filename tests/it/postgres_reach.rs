@@ -33,14 +33,7 @@ fn behind_a_transaction_pooler_nothing_outlives_its_transaction() {
     server.application("shop");
     let pooler = PgBouncer::start(&server);
     two_instances_agree(&pooler.url(), &[]);
-    // Whoever else uses the pooler's connections finds nothing of ours on them.
-    let left =
-        "SELECT count(*) FROM pg_prepared_statements UNION ALL SELECT current_setting('statement_timeout')::bigint
-        UNION ALL SELECT count(*) FROM pg_listening_channels()";
-    for _ in 0..6 {
-        assert_eq!(pooler_sql(&pooler, left), "0\n0\n0");
-        assert!(!pooler_sql(&pooler, "SHOW search_path").contains("realtime"));
-    }
+    nothing_is_left(&pooler);
     // Notifications go past it, if there is a way.
     let direct = server.url("shop");
     let variables = [("DIRECT_URL", direct.as_str())];
@@ -56,8 +49,31 @@ fn behind_a_transaction_pooler_nothing_outlives_its_transaction() {
     driver.call("disconnect", json!({ "client": "cook" }));
 }
 
+#[test]
+fn a_pooler_that_the_url_does_not_tell_of_is_found_out() {
+    let server = Postgres::start();
+    let direct = server.application("shop");
+    // It refuses what it cannot keep for one client, or is told to leave it out. Of one connection all is seen that is left.
+    for more in ["", "ignore_startup_parameters = options\n"] {
+        let pooler = PgBouncer::with(&server, &format!("default_pool_size = 1\n{more}"));
+        two_instances_agree(&pooler.url_without_a_word(), &[("DIRECT_URL", &direct)]);
+        nothing_is_left(&pooler);
+    }
+}
+
+/// Whoever else uses the pooler's connections finds nothing of the service's on them.
+fn nothing_is_left(pooler: &PgBouncer) {
+    let left =
+        "SELECT count(*) FROM pg_prepared_statements UNION ALL SELECT current_setting('statement_timeout')::bigint
+        UNION ALL SELECT count(*) FROM pg_listening_channels()";
+    for _ in 0..6 {
+        assert_eq!(pooler_sql(pooler, left), "0\n0\n0");
+        assert!(!pooler_sql(pooler, "SHOW search_path").contains("realtime"));
+    }
+}
+
 fn pooler_sql(pooler: &PgBouncer, sql: &str) -> String {
-    let url = format!("postgresql://postgres@127.0.0.1:{}/shop", pooler.port);
+    let url = pooler.url_without_a_word();
     let output = Command::new("psql").args(["-qAt", "-d", &url, "-c", sql]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()

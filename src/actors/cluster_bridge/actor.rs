@@ -41,7 +41,7 @@ pub struct ClusterBridge {
     complained: HashMap<Garbage, Instant>,
 }
 
-/// What came through Redis. Answered once it has been dealt with, so that no more comes than can be.
+/// What came through Redis. Answered once it has been dealt with, or a little is yet to be, so that no more comes than can be.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Received(pub Vec<Incoming>);
@@ -229,6 +229,8 @@ impl Handler<Leave> for ClusterBridge {
 
     fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
         let _handling = self.services.census.bridge.handling();
+        // What goes out last is told of with it: nobody is there to do it afterwards.
+        self.services.store.set_relayed(false);
         self.give_lease_back()
     }
 }

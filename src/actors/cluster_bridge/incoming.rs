@@ -20,7 +20,7 @@ use crate::store::log::StoredEvent;
 use crate::telemetry::spans;
 
 impl ClusterBridge {
-    /// Resolves once it has been dealt with.
+    /// Resolves once it has been dealt with, or, while the sequencer has little to do, once it has been sent.
     pub(super) fn take_in(&mut self, incoming: Vec<Incoming>, ctx: &mut Context<Self>) -> ResponseFuture<()> {
         let mut from_node = Vec::new();
         for Incoming { channel, body } in incoming {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::TransactionManager;
@@ -41,6 +41,7 @@ impl Appender {
     /// How often a batch is tried whose publishes another instance was given at the same moment.
     const TRIES: u32 = 3;
     const AGAIN: Duration = Duration::from_millis(200);
+    const SAID_EVERY: Duration = Duration::from_secs(10);
 
     pub fn new(pipeline: Pipeline, pool: Pool, rules: Rules, herald: Arc<Herald>, origin: String) -> Self {
         let (batches, newest) = (AtomicI64::new(0), AtomicI64::new(0));
@@ -54,7 +55,8 @@ impl Appender {
             tries += 1;
             match self.try_commit(writes).await {
                 // The next look finds what the other has committed.
-                Err(Fault::SameName) if tries < Self::TRIES => {}
+                // As is, by now, that a batch whose answer was lost has not been written, and will not be.
+                Err(Fault::SameName | Fault::Aborted) if tries < Self::TRIES => {}
                 Err(Fault::RoomsForgotten) if tries < Self::TRIES => drop(self.read_numbers(Vec::new()).await?),
                 outcome => return outcome.map_err(StoreError::from),
             }
@@ -79,8 +81,9 @@ impl Appender {
         let place = self.place(&batch.rows, numbers.forgotten_through, self.herald.is_due());
         let before = match self.pipeline.write(&place, &Seen::of(writes)).await? {
             Sent::Placed(before) => before,
+            Sent::RoomsForgotten => return Err(Fault::RoomsForgotten),
             Sent::Refused(refusal) => {
-                tracing::debug!(%refusal, "a batch is written in steps");
+                tracing::debug!(refusal, "a batch is written in steps");
                 return Ok(None);
             }
             Sent::Unanswered(error) => self.settle(place.batch, &error).await?,
@@ -186,6 +189,7 @@ impl Appender {
         // One without rows may as well be written again.
         let Some(batch) = batch else { return Err(Fault::Aborted) };
         tracing::warn!(error, "a commit was not answered: its outcome is asked for");
+        let mut said = Instant::now();
         loop {
             let Self { pool, rules, origin, .. } = self;
             let (origin, empty) = (origin.clone(), self.next_number());
@@ -195,7 +199,13 @@ impl Appender {
             match asking.await {
                 Ok(before) => return before.ok_or(Fault::Aborted),
                 // It is still being committed, or the database is not back yet.
-                Err(_) => sleep(Self::AGAIN).await,
+                Err(error) => {
+                    if said.elapsed() > Self::SAID_EVERY {
+                        said = Instant::now();
+                        tracing::warn!(%error, "the outcome of a commit cannot be had yet");
+                    }
+                    sleep(Self::AGAIN).await;
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ use diesel_async::{
 use futures_util::future::{BoxFuture, ready};
 use futures_util::{FutureExt, StreamExt, stream};
 use secrecy::ExposeSecret;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::MakeTlsConnect;
@@ -36,6 +37,9 @@ pub type Transactions = AnsiTransactionManager;
 pub struct Rules {
     pub reading: Arc<str>,
     pub writing: Arc<str>,
+    /// The same limits for all of a connection that is this program's alone, as its start tells the server.
+    pub startup: Arc<str>,
+    pub limit_ms: u128,
     pub deadline: Duration,
 }
 
@@ -52,6 +56,13 @@ impl Rules {
             // All of a question's queries see one state.
             reading: format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}").into(),
             writing: format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {settings}").into(),
+            startup: format!(
+                "-c statement_timeout={limit_ms} -c lock_timeout={limit_ms} \
+                 -c idle_in_transaction_session_timeout={limit_ms} \
+                 -c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off"
+            )
+            .into(),
+            limit_ms,
             deadline,
         }
     }
@@ -102,7 +113,7 @@ type Driver = tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsCo
 async fn connect(url: &PostgresUrl, tls: MakeRustlsConnect) -> ConnectionResult<Connection> {
     let bad = |error: &dyn std::fmt::Display| ConnectionError::BadConnection(error.to_string());
     let connecting = async {
-        let (client, mut connection) = dial(url, tls).await.map_err(|error| bad(&causes(&error)))?;
+        let (client, mut connection) = dial(url, tls, None).await.map_err(|error| bad(&causes(&error)))?;
         // What diesel sets on a new connection takes two messages each, which have to reach the same server.
         let driving = stream::poll_fn(|context| connection.poll_message(context)).for_each(|_| ready(()));
         tokio::select! {
@@ -117,20 +128,26 @@ async fn connect(url: &PostgresUrl, tls: MakeRustlsConnect) -> ConnectionResult<
     timeout(url.connect_timeout, connecting).await.unwrap_or_else(|_| Err(bad(&"no connection in time")))
 }
 
-/// A connection without diesel: whoever sends on it need not wait for an answer before the next message.
-pub async fn plain(url: &PostgresUrl) -> Result<Client, StoreError> {
+/// A connection without diesel, and what drives it: whoever sends on it need not wait for an answer before the next
+/// message.
+pub async fn plain(url: &PostgresUrl, options: Option<&str>) -> Result<(Client, JoinSet<()>), StoreError> {
     let tls = tls::connector(url)?;
-    let connecting = timeout(url.connect_timeout, dial(url, tls)).await?;
+    let connecting = timeout(url.connect_timeout, dial(url, tls, options)).await?;
     let (client, connection) = connecting.map_err(|error| StoreError::Connection(causes(&error)))?;
-    tokio::spawn(async move {
+    let mut driver = JoinSet::new();
+    driver.spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(error = causes(&error), "a connection to the database has ended");
         }
     });
-    Ok(client)
+    Ok((client, driver))
 }
 
-async fn dial(url: &PostgresUrl, tls: MakeRustlsConnect) -> Result<(Client, Driver), tokio_postgres::Error> {
+async fn dial(
+    url: &PostgresUrl,
+    tls: MakeRustlsConnect,
+    options: Option<&str>,
+) -> Result<(Client, Driver), tokio_postgres::Error> {
     let mut config = tokio_postgres::Config::new();
     config
         .host(&url.host)
@@ -150,6 +167,9 @@ async fn dial(url: &PostgresUrl, tls: MakeRustlsConnect) -> Result<(Client, Driv
     }
     if let Some(password) = &url.password {
         config.password(password.expose_secret());
+    }
+    if let Some(options) = options {
+        config.options(options);
     }
     config.connect(tls).await
 }

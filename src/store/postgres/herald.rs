@@ -1,8 +1,8 @@
 //! When the database tells other instances that there is something to read. Each of them wakes for every notification, as does
 //! the server for each of them; where a relay has brought the events themselves, they need not hear of every batch.
 
+use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use diesel::sql_types::Text;
@@ -26,9 +26,15 @@ pub struct Herald {
 impl Herald {
     /// While events are relayed, no more often than this.
     const APART: Duration = Duration::from_millis(20);
+    const AGAIN: Duration = Duration::from_secs(1);
 
     pub fn new() -> Self {
         Self { relayed: AtomicBool::new(false), told_at: Mutex::new(Instant::now()), untold: watch::Sender::new(0) }
+    }
+
+    /// What [`tell_of_the_last`] goes by.
+    pub fn untold(&self) -> watch::Receiver<i64> {
+        self.untold.subscribe()
     }
 
     pub fn set_relayed(&self, relayed: bool) {
@@ -53,17 +59,21 @@ impl Herald {
 }
 
 /// Tells of the last batches, which no other came after, for as long as the database is open.
-pub async fn tell_of_the_last(database: Weak<Postgres>, herald: Arc<Herald>, origin: String) {
-    let mut untold = herald.untold.subscribe();
+pub async fn tell_of_the_last(database: Weak<Postgres>, mut untold: watch::Receiver<i64>, origin: String) {
     while untold.changed().await.is_ok() {
-        sleep(Herald::APART * 2).await;
-        let newest = *untold.borrow_and_update();
-        let Some(database) = database.upgrade() else { return };
-        if newest > 0 {
-            let payload = format!("{newest} {origin}");
-            if let Err(error) = database.write(|connection| notify(connection, payload).boxed()).await {
-                tracing::debug!(%error, "other instances could not be told of the newest events");
+        loop {
+            sleep(Herald::APART * 2).await;
+            let newest = *untold.borrow_and_update();
+            if newest == 0 {
+                break;
             }
+            let Some(database) = database.upgrade() else { return };
+            let payload = format!("{newest} {origin}");
+            match database.write(|connection| notify(connection, payload).boxed()).await {
+                Ok(()) => break,
+                Err(error) => tracing::debug!(%error, "other instances could not be told of the newest events yet"),
+            }
+            sleep(Herald::AGAIN).await;
         }
     }
 }

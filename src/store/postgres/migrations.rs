@@ -184,8 +184,17 @@ fn check_grants(connection: &mut Wrapper, schema: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-const OWN: [&str; 7] =
-    ["log_head", "log_rooms", "log_events", "log_publishes", "session_rooms", "revocations", "leases"];
+const OWN: [&str; 9] = [
+    "log_head",
+    "log_rooms",
+    "log_events",
+    "log_publishes",
+    "log_writers",
+    "session_rooms",
+    "revocations",
+    "leases",
+    "audit_log",
+];
 
 /// Fails with what to grant where a condition on `$1` does not hold.
 fn demand(connection: &mut Wrapper, condition: &str, grant: &str, subject: &str) -> Result<(), Fault> {

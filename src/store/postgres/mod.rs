@@ -79,7 +79,7 @@ impl Postgres {
         let rules = Rules::new(&pooled.schema, deadline);
         connection::in_transaction(&pool, &rules.reading, deadline, |connection| lookups::ping(connection).boxed())
             .await?;
-        let pipeline = Pipeline::open(pooled.clone(), deadline).await?;
+        let pipeline = Pipeline::open(pooled.clone(), rules.clone()).await?;
         // For batches in steps: the first must not have to wait for a connection either.
         let appends = connection::pool(pooled, 1, wait).await?;
         drop(connection::get(&appends).await?);
@@ -99,7 +99,7 @@ impl Postgres {
             news,
             handle: Handle::current(),
         });
-        tokio::spawn(herald::tell_of_the_last(Arc::downgrade(&database), herald, origin));
+        tokio::spawn(herald::tell_of_the_last(Arc::downgrade(&database), herald.untold(), origin));
         tokio::spawn(housekeeping::keep_log_within(Arc::downgrade(&database), limits.clone()));
         Ok(database)
     }

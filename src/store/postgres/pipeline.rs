@@ -1,17 +1,15 @@
 //! A batch in one round trip: it is one statement, or the transaction's messages are sent together, and its answers are
 //! waited for once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
 use futures_util::future::join4;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Error, Row, Statement};
+use tokio_postgres::{Client, Error, Row, SimpleQueryMessage, Statement};
 
-use super::connection;
+use super::connection::{self, Rules};
 use super::place::{Parameter, Place, Seen};
 use crate::config::PostgresUrl;
 use crate::store::StoreError;
@@ -19,58 +17,27 @@ use crate::store::StoreError;
 /// A connection of its own, opened anew where it is lost.
 pub struct Pipeline {
     url: PostgresUrl,
-    limits: Limits,
-    deadline: Duration,
+    rules: Rules,
     open: Mutex<Option<Session>>,
-    /// The connection is this program's alone, and what is prepared on it stays. A pooler would lend it to somebody
-    /// else, and this program another.
-    own: AtomicBool,
-}
-
-/// How transactions begin, and how long a statement may take. No time is idle in one.
-struct Limits {
-    /// For all of a connection that is this program's alone.
-    session: String,
-    /// For one transaction, as everywhere else (`connection.rs`).
-    transaction: String,
 }
 
 /// What became of a batch.
 pub enum Sent {
     /// It is committed; the log stood there.
     Placed(i64),
+    /// It is not: rooms have been forgotten since its own were numbered.
+    RoomsForgotten,
     /// Nothing of it is written.
-    Refused(Refusal),
+    Refused(String),
     /// Its answer was lost, and it may have been committed.
     Unanswered(String),
 }
 
-/// Why nothing was written.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// There is a pooler in between after all.
-    #[error("the server does not know what was prepared")]
-    Names,
-    #[error("{0}")]
-    Other(String),
-}
-
 impl Pipeline {
     /// Opens the connection: the first event must not have to wait for it.
-    pub async fn open(url: PostgresUrl, deadline: Duration) -> Result<Self, StoreError> {
-        let limit_ms = deadline.saturating_sub(deadline / 10).as_millis();
-        let limits = Limits {
-            session: format!(
-                "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
-                 SET statement_timeout = {limit_ms}"
-            ),
-            transaction: format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit_ms}"
-            ),
-        };
-        let own = !url.pooler;
-        let session = Session::open(&url, own.then_some(&*limits.session)).await?;
-        Ok(Self { url, limits, deadline, open: Mutex::new(Some(session)), own: AtomicBool::new(own) })
+    pub async fn open(url: PostgresUrl, rules: Rules) -> Result<Self, StoreError> {
+        let session = timeout(url.connect_timeout + rules.deadline, Session::open(&url, &rules)).await??;
+        Ok(Self { url, rules, open: Mutex::new(Some(session)) })
     }
 
     /// Writes a batch.
@@ -82,18 +49,13 @@ impl Pipeline {
         // Taken out: a connection that does not come back from this is closed.
         let session = match open.take() {
             Some(session) if !session.client.is_closed() => session,
-            _ => {
-                let own = self.own.load(Ordering::Relaxed).then_some(&*self.limits.session);
-                timeout(self.deadline, Session::open(&self.url, own)).await??
-            }
+            _ => timeout(self.rules.deadline, Session::open(&self.url, &self.rules)).await??,
         };
-        let Ok(sent) = timeout(self.deadline, session.send(&self.limits.transaction, place, seen)).await else {
+        let Ok(sent) = timeout(self.rules.deadline, session.send(&self.rules.writing, place, seen)).await else {
             return Ok(Sent::Unanswered("no answer".to_owned()));
         };
-        match &sent {
-            Sent::Placed(_) => *open = Some(session),
-            Sent::Refused(Refusal::Names) => self.own.store(false, Ordering::Relaxed),
-            Sent::Refused(Refusal::Other(_)) | Sent::Unanswered(_) => {}
+        if !matches!(sent, Sent::Unanswered(_)) {
+            *open = Some(session);
         }
         Ok(sent)
     }
@@ -101,21 +63,47 @@ impl Pipeline {
 
 struct Session {
     client: Client,
+    /// Where the connection is this program's alone.
     prepared: Option<(Statement, Statement)>,
+    /// Reads and writes the connection, and closes it with this, whatever it still waits for.
+    _driver: JoinSet<()>,
 }
 
 impl Session {
-    /// With settings where the connection is this program's alone.
-    async fn open(url: &PostgresUrl, own: Option<&str>) -> Result<Self, StoreError> {
-        let client = connection::plain(url).await?;
-        let Some(settings) = own else { return Ok(Self { client, prepared: None }) };
-        let preparing = async {
-            client.batch_execute(settings).await?;
-            let place = client.prepare_typed(Place::SQL, &types(&Place::nothing().parameters())).await?;
-            Ok((place, client.prepare_typed(Seen::SQL, &types(&Seen::default().parameters())).await?))
+    async fn open(url: &PostgresUrl, rules: &Rules) -> Result<Self, StoreError> {
+        let own = if url.pooler { None } else { Some(Self::open_own(url, rules).await) };
+        let refused = match own {
+            Some(Ok(session)) => return Ok(session),
+            Some(Err(refused)) => Some(refused),
+            None => None,
         };
-        let prepared = preparing.await.map_err(|error: Error| StoreError::Connection(connection::causes(&error)))?;
-        Ok(Self { client, prepared: Some(prepared) })
+        let (client, driver) = connection::plain(url, None).await?;
+        if let Some(refused) = refused {
+            tracing::warn!(
+                refused,
+                "the log's connection takes no limits: if a pooler is in between, its URL should say `pgbouncer=true`"
+            );
+        }
+        Ok(Self { client, prepared: None, _driver: driver })
+    }
+
+    /// One that is this program's alone, so that limits and what is prepared stay with it. A pooler refuses the limits
+    /// or leaves them out, as it would lend the connection to somebody else with them, and this program another.
+    async fn open_own(url: &PostgresUrl, rules: &Rules) -> Result<Self, String> {
+        let opened = connection::plain(url, Some(&rules.startup)).await;
+        let (client, driver) = opened.map_err(|error| error.to_string())?;
+        let refused = |error: Error| connection::causes(&error);
+        let asked = client.simple_query("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'");
+        let limit = asked.await.map_err(refused)?.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        if limit.as_deref() != Some(&*rules.limit_ms.to_string()) {
+            return Err("they are left out".to_owned());
+        }
+        let place = client.prepare_typed(Place::SQL, &types(&Place::nothing().parameters())).await.map_err(refused)?;
+        let seen = client.prepare_typed(Seen::SQL, &types(&Seen::default().parameters())).await.map_err(refused)?;
+        Ok(Self { client, prepared: Some((place, seen)), _driver: driver })
     }
 
     async fn send(&self, begin: &str, place: &Place<'_>, seen: &Seen) -> Sent {
@@ -166,19 +154,19 @@ fn types(parameters: &[Parameter<'_>]) -> Vec<Type> {
 
 impl Sent {
     fn placed(rows: &[Row]) -> Self {
-        let forgotten = || Self::Refused(Refusal::Other("rooms have been forgotten".to_owned()));
-        rows.first().map_or_else(forgotten, |row| Self::Placed(row.get("before")))
+        rows.first().map_or(Self::RoomsForgotten, |row| Self::Placed(row.get("before")))
     }
 
-    /// A server that ends the connection says so with an error as well, which tells nothing of the transaction.
+    /// A server, or a pooler, that ends the connection says so with an error as well, which tells nothing of the
+    /// transaction.
     fn failed(error: Error) -> Self {
         let text = connection::causes(&error);
         match error.as_db_error() {
-            Some(refused) if refused.parsed_severity() == Some(Severity::Error) => {
-                Self::Refused(match *refused.code() {
-                    SqlState::INVALID_SQL_STATEMENT_NAME | SqlState::DUPLICATE_PSTATEMENT => Refusal::Names,
-                    _ => Refusal::Other(text),
-                })
+            Some(refused)
+                if refused.parsed_severity() == Some(Severity::Error)
+                    && !["08", "57P"].iter().any(|class| refused.code().code().starts_with(class)) =>
+            {
+                Self::Refused(text)
             }
             _ => Self::Unanswered(text),
         }

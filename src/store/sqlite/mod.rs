@@ -1,4 +1,4 @@
-//! The embedded database: one connection writes the log, one everything else, and a few read.
+//! The embedded database: one connection writes the log, one everything else, a few read, and one keeps the file tidy.
 
 mod append;
 mod audit;

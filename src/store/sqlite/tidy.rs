@@ -5,7 +5,7 @@
 //! milliseconds while events wait. Only the steps that need the writing connection run on that one's thread, as who
 //! holds it must not have to give way.
 
-use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -23,6 +23,9 @@ use crate::store::StoreError;
 const EVERY: Duration = Duration::from_secs(1);
 /// Pages of 4 KiB from which on the write-ahead log is to begin anew, though that makes a commit wait.
 const LONG_LOG: i32 = 16_000;
+/// Pages that may be left for that commit to wait for, and how often it is tried to have no more.
+const SHORT_REST: i32 = 500;
+const PASSES: usize = 3;
 /// As `nice` counts: it still has a tenth of a core where all are busy.
 const GIVES_WAY: i32 = 10;
 
@@ -30,33 +33,49 @@ const GIVES_WAY: i32 = 10;
 pub fn start(store: Weak<Sqlite>, path: &Path, patience: Duration) -> Result<(), StoreError> {
     let broken = |error: &dyn std::fmt::Display| StoreError::Connection(error.to_string());
     let mut reader = writer::connect(path, patience).map_err(|error| broken(&error))?;
+    let path = path.to_owned();
     let tidying = move || {
-        if let Err(error) = give_way() {
-            tracing::debug!(%error, "the thread that tidies does not give way to others");
-        }
+        give_way();
         loop {
             pause(EVERY);
             let Some(store) = store.upgrade() else { return };
-            if let Err(error) = tidy(&store, &mut reader) {
-                tracing::warn!(%error, "the log's index or file could not be brought up to date");
+            match catch_unwind(AssertUnwindSafe(|| tidy(&store, &mut reader))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the log's index or file could not be brought up to date");
+                }
+                // It may be within a transaction for ever.
+                Err(_) => match writer::connect(&path, patience) {
+                    Ok(another) => reader = another,
+                    Err(error) => tracing::error!(%error, "the log is not tidied any more"),
+                },
             }
         }
     };
     thread::Builder::new().name("store-tidy".to_owned()).spawn(tidying).map(drop).map_err(|error| broken(&error))
 }
 
-/// On Linux a priority is one thread's: this one's.
-fn give_way() -> io::Result<()> {
-    Ok(rustix::process::setpriority_process(None, GIVES_WAY)?)
+/// Elsewhere than on Linux a priority is the whole process's.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, GIVES_WAY) {
+        tracing::debug!(%error, "the thread that tidies does not give way to others");
+    }
 }
 
 fn tidy(store: &Sqlite, reader: &mut SqliteConnection) -> Result<(), StoreError> {
     while extend_index(store, reader)? {}
     *store.indexed.lock() = Instant::now();
-    let pages = run_checkpoint(reader, "PASSIVE")?;
-    if pages > LONG_LOG {
-        // Nearly all of it is done: what is left is what came meanwhile.
-        store.writer.run_blocking(|connection| run_checkpoint(connection, "RESTART"))?;
+    let mut log = checkpoint(reader, "PASSIVE")?;
+    // What has come meanwhile; a slow thread would leave much of it.
+    for _ in 0..PASSES {
+        if log.pages <= LONG_LOG || log.pages - log.checkpointed <= SHORT_REST {
+            break;
+        }
+        log = checkpoint(reader, "PASSIVE")?;
+    }
+    if log.pages > LONG_LOG {
+        store.writer.run_blocking(|connection| checkpoint(connection, "RESTART"))?;
     }
     Ok(())
 }
@@ -74,13 +93,15 @@ fn extend_index(store: &Sqlite, reader: &mut SqliteConnection) -> Result<bool, S
     }
 }
 
-/// The pages in the write-ahead log.
-fn run_checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<i32> {
-    #[derive(QueryableByName)]
-    struct Progress {
-        #[diesel(sql_type = Integer)]
-        log: i32,
-    }
-    let query = diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})"));
-    query.get_result::<Progress>(connection).map(|progress| progress.log)
+/// Pages in the write-ahead log, and how many of them are in the file by now.
+#[derive(QueryableByName)]
+struct Log {
+    #[diesel(sql_type = Integer, column_name = log)]
+    pages: i32,
+    #[diesel(sql_type = Integer)]
+    checkpointed: i32,
+}
+
+fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<Log> {
+    diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})")).get_result(connection)
 }

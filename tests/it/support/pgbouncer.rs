@@ -14,11 +14,16 @@ pub struct PgBouncer {
 
 impl PgBouncer {
     pub fn start(server: &Postgres) -> Self {
+        Self::with(server, "")
+    }
+
+    /// With more settings.
+    pub fn with(server: &Postgres, more: &str) -> Self {
         let port = free_port();
         let file = server.folder().join("pgbouncer.ini");
         let settings = format!(
             "[databases]\nshop = host=127.0.0.1 port={} dbname=shop user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 200\n",
+             unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 200\n{more}",
             server.port
         );
         std::fs::write(&file, settings).unwrap();
@@ -36,7 +41,12 @@ impl PgBouncer {
     }
 
     pub fn url(&self) -> String {
-        format!("postgresql://postgres@127.0.0.1:{}/shop?pgbouncer=true", self.port)
+        self.url_without_a_word() + "?pgbouncer=true"
+    }
+
+    /// One that does not say that there is a pooler.
+    pub fn url_without_a_word(&self) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/shop", self.port)
     }
 }
 
