@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row, SimpleQueryMessage, Statement};
 
 use super::connection::{self, Rules};
-use super::place::{Parameter, Place, Seen};
+use super::place::{Place, Seen, Value};
 use crate::config::PostgresUrl;
 use crate::store::StoreError;
 
@@ -101,13 +101,13 @@ impl Session {
         if limit.as_deref() != Some(&*rules.limit_ms.to_string()) {
             return Err("they are left out".to_owned());
         }
-        let place = client.prepare_typed(Place::SQL, &types(&Place::nothing().parameters())).await.map_err(refused)?;
-        let seen = client.prepare_typed(Seen::SQL, &types(&Seen::default().parameters())).await.map_err(refused)?;
+        let place = client.prepare_typed(Place::SQL, &types(&Place::nothing().values())).await.map_err(refused)?;
+        let seen = client.prepare_typed(Seen::SQL, &types(&Seen::default().values())).await.map_err(refused)?;
         Ok(Self { client, prepared: Some((place, seen)), _driver: driver })
     }
 
     async fn send(&self, begin: &str, place: &Place<'_>, seen: &Seen) -> Sent {
-        let placing = self.query(Place::SQL, self.prepared.as_ref().map(|(place, _)| place), place.parameters());
+        let placing = self.query(Place::SQL, self.prepared.as_ref().map(|(place, _)| place), place.values());
         if self.prepared.is_some() && seen.is_empty() {
             // A statement alone is a transaction. It is answered when that is committed.
             return match placing.await {
@@ -119,7 +119,7 @@ impl Session {
             if seen.is_empty() {
                 return Ok(Vec::new());
             }
-            self.query(Seen::SQL, self.prepared.as_ref().map(|(_, seen)| seen), seen.parameters()).await
+            self.query(Seen::SQL, self.prepared.as_ref().map(|(_, seen)| seen), seen.values()).await
         };
         // Each sends its message as it is polled for the first time, which is in this order.
         let all = join4(self.client.batch_execute(begin), placing, seeing, self.client.batch_execute("COMMIT"));
@@ -131,25 +131,21 @@ impl Session {
         }
     }
 
-    async fn query(
-        &self,
-        sql: &str,
-        prepared: Option<&Statement>,
-        parameters: Vec<Parameter<'_>>,
-    ) -> Result<Vec<Row>, Error> {
+    async fn query(&self, sql: &str, prepared: Option<&Statement>, values: Vec<Value<'_>>) -> Result<Vec<Row>, Error> {
+        let parameters = values.iter().map(Value::as_parameter);
         match prepared {
             Some(statement) => {
-                let values: Vec<_> = parameters.into_iter().map(|(value, _)| value).collect();
+                let values: Vec<_> = parameters.map(|(value, _)| value).collect();
                 self.client.query(statement, &values).await
             }
             // Without a name, in one message.
-            None => self.client.query_typed(sql, &parameters).await,
+            None => self.client.query_typed(sql, &parameters.collect::<Vec<_>>()).await,
         }
     }
 }
 
-fn types(parameters: &[Parameter<'_>]) -> Vec<Type> {
-    parameters.iter().map(|(_, of)| of.clone()).collect()
+fn types(values: &[Value<'_>]) -> Vec<Type> {
+    values.iter().map(|value| value.as_parameter().1).collect()
 }
 
 impl Sent {

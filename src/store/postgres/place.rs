@@ -3,7 +3,9 @@
 
 use std::sync::LazyLock;
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use tokio_postgres::types::{ToSql, Type};
@@ -51,68 +53,40 @@ impl Place<'_> {
             #[diesel(sql_type = BigInt)]
             before: i64,
         }
-        let Rows { places, events, publishes, entered, entered_anew, left } = self.rows;
-        let query = diesel::sql_query(Self::SQL)
-            .bind::<BigInt, _>(places)
-            .bind::<BigInt, _>(self.now)
-            .bind::<Text, _>(self.writer)
-            .bind::<Array<BigInt>, _>(&events.room_ids)
-            .bind::<Array<BigInt>, _>(&events.steps)
-            .bind::<Array<Text>, _>(&events.names)
-            .bind::<Array<Text>, _>(&events.payloads)
-            .bind::<Array<Text>, _>(&publishes.publishers)
-            .bind::<Array<Text>, _>(&publishes.ids)
-            .bind::<Array<Binary>, _>(&publishes.digests)
-            .bind::<Array<BigInt>, _>(&publishes.steps)
-            .bind::<Array<Bool>, _>(&publishes.kept)
-            .bind::<Array<Text>, _>(&entered.sessions)
-            .bind::<Array<Text>, _>(&entered.rooms)
-            .bind::<Array<BigInt>, _>(&entered.steps)
-            .bind::<Array<Text>, _>(&entered_anew.sessions)
-            .bind::<Array<Text>, _>(&entered_anew.rooms)
-            .bind::<Array<BigInt>, _>(&entered_anew.steps)
-            .bind::<Array<Nullable<BigInt>>, _>(&entered_anew.since)
-            .bind::<Array<Text>, _>(&left.0)
-            .bind::<Array<Text>, _>(&left.1)
-            .bind::<BigInt, _>(self.newest)
-            .bind::<Array<Nullable<Text>>, _>(&events.held_as)
-            .bind::<BigInt, _>(self.forgotten_through)
-            .bind::<Nullable<BigInt>, _>(self.batch)
-            .bind::<Bool, _>(self.notify);
-        let base: Option<Base> = query.get_result(connection).await.optional()?;
+        let base: Option<Base> = query(Self::SQL, self.values()).get_result(connection).await.optional()?;
         base.map(|base| base.before).ok_or(Fault::RoomsForgotten)
     }
 
-    /// The same parameters in the same order.
-    pub fn parameters(&self) -> Vec<Parameter<'_>> {
+    /// The statement's parameters, in their order.
+    pub fn values(&self) -> Vec<Value<'_>> {
         let Rows { places, events, publishes, entered, entered_anew, left } = self.rows;
         vec![
-            (places, Type::INT8),
-            (&self.now, Type::INT8),
-            (&self.writer, Type::TEXT),
-            (&events.room_ids, Type::INT8_ARRAY),
-            (&events.steps, Type::INT8_ARRAY),
-            (&events.names, Type::TEXT_ARRAY),
-            (&events.payloads, Type::TEXT_ARRAY),
-            (&publishes.publishers, Type::TEXT_ARRAY),
-            (&publishes.ids, Type::TEXT_ARRAY),
-            (&publishes.digests, Type::BYTEA_ARRAY),
-            (&publishes.steps, Type::INT8_ARRAY),
-            (&publishes.kept, Type::BOOL_ARRAY),
-            (&entered.sessions, Type::TEXT_ARRAY),
-            (&entered.rooms, Type::TEXT_ARRAY),
-            (&entered.steps, Type::INT8_ARRAY),
-            (&entered_anew.sessions, Type::TEXT_ARRAY),
-            (&entered_anew.rooms, Type::TEXT_ARRAY),
-            (&entered_anew.steps, Type::INT8_ARRAY),
-            (&entered_anew.since, Type::INT8_ARRAY),
-            (&left.0, Type::TEXT_ARRAY),
-            (&left.1, Type::TEXT_ARRAY),
-            (&self.newest, Type::INT8),
-            (&events.held_as, Type::TEXT_ARRAY),
-            (&self.forgotten_through, Type::INT8),
-            (&self.batch, Type::INT8),
-            (&self.notify, Type::BOOL),
+            Value::Number(*places),
+            Value::Number(self.now),
+            Value::Text(self.writer),
+            Value::Numbers(&events.room_ids),
+            Value::Numbers(&events.steps),
+            Value::Texts(&events.names),
+            Value::Texts(&events.payloads),
+            Value::Texts(&publishes.publishers),
+            Value::Texts(&publishes.ids),
+            Value::Digests(&publishes.digests),
+            Value::Numbers(&publishes.steps),
+            Value::Flags(&publishes.kept),
+            Value::Texts(&entered.sessions),
+            Value::Texts(&entered.rooms),
+            Value::Numbers(&entered.steps),
+            Value::Texts(&entered_anew.sessions),
+            Value::Texts(&entered_anew.rooms),
+            Value::Numbers(&entered_anew.steps),
+            Value::NumbersOrNull(&entered_anew.since),
+            Value::Texts(&left.0),
+            Value::Texts(&left.1),
+            Value::Number(self.newest),
+            Value::TextsOrNull(&events.held_as),
+            Value::Number(self.forgotten_through),
+            Value::NumberOrNull(self.batch),
+            Value::Flag(self.notify),
         ]
     }
 }
@@ -155,27 +129,69 @@ impl Seen {
     }
 
     pub async fn run(&self, connection: &mut Connection) -> Result<(), Fault> {
-        if self.is_empty() {
-            return Ok(());
+        if !self.is_empty() {
+            query(Self::SQL, self.values()).execute(connection).await?;
         }
-        let query = diesel::sql_query(Self::SQL)
-            .bind::<Array<Text>, _>(&self.sessions)
-            .bind::<BigInt, _>(self.now)
-            .bind::<Array<Text>, _>(&self.own.0)
-            .bind::<Array<Text>, _>(&self.own.1)
-            .bind::<Array<BigInt>, _>(&self.own.2);
-        query.execute(connection).await?;
         Ok(())
     }
 
-    /// The same parameters in the same order.
-    pub fn parameters(&self) -> Vec<Parameter<'_>> {
+    /// The statement's parameters, in their order.
+    pub fn values(&self) -> Vec<Value<'_>> {
+        let (sessions, rooms, began) = &self.own;
         vec![
-            (&self.sessions, Type::TEXT_ARRAY),
-            (&self.now, Type::INT8),
-            (&self.own.0, Type::TEXT_ARRAY),
-            (&self.own.1, Type::TEXT_ARRAY),
-            (&self.own.2, Type::INT8_ARRAY),
+            Value::Texts(&self.sessions),
+            Value::Number(self.now),
+            Value::Texts(sessions),
+            Value::Texts(rooms),
+            Value::Numbers(began),
         ]
     }
+}
+
+/// A parameter, for diesel or to be sent as it is.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    Number(i64),
+    NumberOrNull(Option<i64>),
+    Text(&'a str),
+    Flag(bool),
+    Numbers(&'a [i64]),
+    NumbersOrNull(&'a [Option<i64>]),
+    Texts(&'a [String]),
+    TextsOrNull(&'a [Option<String>]),
+    Flags(&'a [bool]),
+    Digests(&'a [Vec<u8>]),
+}
+
+impl Value<'_> {
+    pub fn as_parameter(&self) -> Parameter<'_> {
+        match self {
+            Self::Number(value) => (value, Type::INT8),
+            Self::NumberOrNull(value) => (value, Type::INT8),
+            Self::Text(value) => (value, Type::TEXT),
+            Self::Flag(value) => (value, Type::BOOL),
+            Self::Numbers(values) => (values, Type::INT8_ARRAY),
+            Self::NumbersOrNull(values) => (values, Type::INT8_ARRAY),
+            Self::Texts(values) => (values, Type::TEXT_ARRAY),
+            Self::TextsOrNull(values) => (values, Type::TEXT_ARRAY),
+            Self::Flags(values) => (values, Type::BOOL_ARRAY),
+            Self::Digests(values) => (values, Type::BYTEA_ARRAY),
+        }
+    }
+}
+
+fn query<'a>(sql: &str, values: Vec<Value<'a>>) -> BoxedSqlQuery<'a, Pg, SqlQuery> {
+    let query = diesel::sql_query(sql).into_boxed();
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Number(value) => query.bind::<BigInt, _>(value),
+        Value::NumberOrNull(value) => query.bind::<Nullable<BigInt>, _>(value),
+        Value::Text(value) => query.bind::<Text, _>(value),
+        Value::Flag(value) => query.bind::<Bool, _>(value),
+        Value::Numbers(values) => query.bind::<Array<BigInt>, _>(values),
+        Value::NumbersOrNull(values) => query.bind::<Array<Nullable<BigInt>>, _>(values),
+        Value::Texts(values) => query.bind::<Array<Text>, _>(values),
+        Value::TextsOrNull(values) => query.bind::<Array<Nullable<Text>>, _>(values),
+        Value::Flags(values) => query.bind::<Array<Bool>, _>(values),
+        Value::Digests(values) => query.bind::<Array<Binary>, _>(values),
+    })
 }

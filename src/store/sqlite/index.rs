@@ -1,6 +1,7 @@
 //! The index by room, which follows the events at a short distance: an append writes only to the end of one
 //! table, and a page of the index is written once for many events.
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
@@ -79,6 +80,12 @@ impl Missing {
             log_events::table.filter(log_events::id.eq(self.through).and(log_events::position.eq(self.newest)));
         diesel::select(diesel::dsl::exists(newest)).get_result(connection)
     }
+}
+
+/// How many rows the index is behind, about: rows are numbered one after the other.
+pub fn behind(connection: &mut SqliteConnection) -> QueryResult<i64> {
+    let newest: Option<i64> = log_events::table.select(max(log_events::id)).first(connection)?;
+    Ok(newest.unwrap_or_default() - indexed(connection)?)
 }
 
 /// The newest event that is in the index with all before it. What the index has of newer ones is not complete.

@@ -1,12 +1,13 @@
 //! Takes what was committed into the index, and brings it from the write-ahead log into the database's file: beside
 //! the appends and not as a part of one, which would hold up an append for the time of several.
 //!
-//! On a thread of its own that gives way to all others: on a machine with few cores it would otherwise have one for
-//! milliseconds while events wait. Only the steps that need the writing connection run on that one's thread, as who
-//! holds it must not have to give way.
+//! On a thread that gives way to all others: on a machine with few cores it would otherwise have one for milliseconds
+//! while events wait. Only the steps that need the writing connection run on that one's thread, as who holds it must not
+//! have to give way; and where much has come, all of it has its share, or the write-ahead log would outgrow it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,31 +29,62 @@ const SHORT_REST: i32 = 500;
 const PASSES: usize = 3;
 /// As `nice` counts: it still has a tenth of a core where all are busy.
 const GIVES_WAY: i32 = 10;
+/// Events of which a tenth of a core makes an end before the next ones are due.
+const FEW: i64 = 10_000;
 
 /// Begins, and goes on for as long as the store is open.
 pub fn start(store: Weak<Sqlite>, path: &Path, patience: Duration) -> Result<(), StoreError> {
     let broken = |error: &dyn std::fmt::Display| StoreError::Connection(error.to_string());
     let mut reader = writer::connect(path, patience).map_err(|error| broken(&error))?;
+    let aside = Aside::start().map_err(|error| broken(&error))?;
     let path = path.to_owned();
     let tidying = move || {
-        give_way();
         loop {
             pause(EVERY);
             let Some(store) = store.upgrade() else { return };
-            match catch_unwind(AssertUnwindSafe(|| tidy(&store, &mut reader))) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "the log's index or file could not be brought up to date");
-                }
-                // It may be within a transaction for ever.
-                Err(_) => match writer::connect(&path, patience) {
-                    Ok(another) => reader = another,
-                    Err(error) => tracing::error!(%error, "the log is not tidied any more"),
-                },
+            let few = index::behind(&mut reader).is_ok_and(|events| events <= FEW);
+            let work = move || {
+                let outcome = tidy(&store, &mut reader);
+                (reader, outcome)
+            };
+            let done = if few { aside.run(work) } else { catch_unwind(AssertUnwindSafe(work)) };
+            // After a panic the connection may be within a transaction for ever.
+            let done = done.or_else(|_| writer::connect(&path, patience).map(|reader| (reader, Ok(()))));
+            let outcome;
+            (reader, outcome) = match done {
+                Ok(done) => done,
+                Err(error) => return tracing::error!(%error, "the log is not tidied any more"),
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "the log's index or file could not be brought up to date");
             }
         }
     };
     thread::Builder::new().name("store-tidy".to_owned()).spawn(tidying).map(drop).map_err(|error| broken(&error))
+}
+
+/// A thread that gives way. A priority that was given up cannot be had back.
+struct Aside(SyncSender<Box<dyn FnOnce() + Send>>);
+
+impl Aside {
+    fn start() -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel::<Box<dyn FnOnce() + Send>>(1);
+        let running = move || {
+            give_way();
+            queue.into_iter().for_each(|job| job());
+        };
+        thread::Builder::new().name("store-aside".to_owned()).spawn(running)?;
+        Ok(Self(jobs))
+    }
+
+    /// Runs `work` there and waits for it.
+    fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> thread::Result<T> {
+        let (done, outcome) = sync_channel(1);
+        let job = move || drop(done.send(catch_unwind(AssertUnwindSafe(work))));
+        // The thread is there for as long as this is, and answers everything.
+        self.0.send(Box::new(job)).ok();
+        outcome.recv().unwrap_or_else(|gone| Err(Box::new(gone)))
+    }
 }
 
 /// Elsewhere than on Linux a priority is the whole process's.
