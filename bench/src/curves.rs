@@ -10,7 +10,7 @@ use crate::load::Load;
 use crate::measure::{Figures, driven};
 use crate::plots::{self, Chart, Series};
 use crate::process::Server;
-use crate::report::number;
+use crate::report::{self, number};
 use crate::restaurant::Restaurant;
 use crate::shapes::Drive;
 
@@ -167,7 +167,7 @@ fn of(samples: &Samples, chart: &Chart, server: &'static str) -> Series {
 fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    report::median(&values)
 }
 
 fn section(chart: &Chart, series: &[Series]) -> String {

@@ -77,11 +77,17 @@ fn machine() -> String {
 
 fn summary(mut values: Vec<f64>) -> String {
     values.sort_by(f64::total_cmp);
-    match (values.first(), values.get(values.len() / 2), values.last()) {
-        (Some(low), Some(median), Some(high)) if low >= high => number(*median),
-        (Some(low), Some(median), Some(high)) => format!("{} ({}–{})", number(*median), number(*low), number(*high)),
+    match (values.first(), values.last()) {
+        (Some(low), Some(high)) if low >= high => number(*low),
+        (Some(low), Some(high)) => format!("{} ({}–{})", number(median(&values)), number(*low), number(*high)),
         _ => String::new(),
     }
+}
+
+/// Of at least one, in their order.
+pub fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }
 
 pub fn number(value: f64) -> String {
