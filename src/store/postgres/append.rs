@@ -38,7 +38,8 @@ pub struct Appender {
 impl Appender {
     /// The number of every commit: it is on the disk when it is answered.
     pub const GENERATION: u64 = 1;
-    /// How often a batch is tried whose publishes another instance was given at the same moment.
+    /// How often a batch is tried that comes to nothing by chance: another instance was given one of its publishes at the
+    /// same moment, rooms were forgotten, the connection was lost.
     const TRIES: u32 = 3;
     const AGAIN: Duration = Duration::from_millis(200);
     const SAID_EVERY: Duration = Duration::from_secs(10);
@@ -54,8 +55,8 @@ impl Appender {
         loop {
             tries += 1;
             match self.try_commit(writes).await {
-                // The next look finds what the other has committed.
-                // As is, by now, that a batch whose answer was lost has not been written, and will not be.
+                // The next look finds what the other has committed; of a batch whose answer was lost it is known by now
+                // that it is not written, and never will be.
                 Err(Fault::SameName | Fault::Aborted) if tries < Self::TRIES => {}
                 Err(Fault::RoomsForgotten) if tries < Self::TRIES => drop(self.read_numbers(Vec::new()).await?),
                 outcome => return outcome.map_err(StoreError::from),
@@ -64,21 +65,20 @@ impl Appender {
     }
 
     async fn try_commit(&self, writes: &[Write]) -> Result<Committed, Fault> {
-        let numbers = self.room_numbers(writes).await?;
         // Names are new, but for a publish that is repeated: the database refuses that one, and it is looked for.
         if !writes.iter().any(changes_items)
-            && let Some(committed) = self.commit_at_once(writes, &numbers).await?
+            && let Some(committed) = self.commit_at_once(writes).await?
         {
             return Ok(committed);
         }
-        self.commit_in_steps(writes, numbers).await
+        self.commit_in_steps(writes).await
     }
 
     /// In one round trip. `None` where the database refused it.
-    async fn commit_at_once(&self, writes: &[Write], numbers: &Numbers) -> Result<Option<Committed>, Fault> {
-        let known = Known { room_ids: numbers.by_room.clone(), ..Known::default() };
-        let batch = Batch::place(writes, &known);
-        let place = self.place(&batch.rows, numbers.forgotten_through, self.herald.is_due());
+    async fn commit_at_once(&self, writes: &[Write]) -> Result<Option<Committed>, Fault> {
+        let Numbers { by_room: room_ids, forgotten_through } = self.room_numbers(writes).await?;
+        let batch = Batch::place(writes, &Known { room_ids, ..Known::default() });
+        let place = self.place(&batch.rows, forgotten_through, self.herald.is_due());
         let before = match self.pipeline.write(&place, &Seen::of(writes)).await? {
             Sent::Placed(before) => before,
             Sent::RoomsForgotten => return Err(Fault::RoomsForgotten),
@@ -92,7 +92,8 @@ impl Appender {
     }
 
     /// With what has to be looked up and changed before.
-    async fn commit_in_steps(&self, writes: &[Write], numbers: Numbers) -> Result<Committed, Fault> {
+    async fn commit_in_steps(&self, writes: &[Write]) -> Result<Committed, Fault> {
+        let numbers = self.room_numbers(writes).await?;
         let mut connection = timeout(self.rules.deadline, connection::get(&self.pool)).await??;
         // A connection that is let go in the middle of a transaction counts as broken and is closed.
         let writing = timeout(self.rules.deadline, self.write(&mut connection, writes, numbers)).await?;

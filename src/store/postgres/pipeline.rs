@@ -71,12 +71,13 @@ struct Session {
 
 impl Session {
     async fn open(url: &PostgresUrl, rules: &Rules) -> Result<Self, StoreError> {
-        let own = if url.pooler { None } else { Some(Self::open_own(url, rules).await) };
-        let refused = match own {
-            Some(Ok(session)) => return Ok(session),
-            Some(Err(refused)) => Some(refused),
-            None => None,
-        };
+        let mut refused = None;
+        if !url.pooler {
+            match Self::open_own(url, rules).await {
+                Ok(session) => return Ok(session),
+                Err(why) => refused = Some(why),
+            }
+        }
         let (client, driver) = connection::plain(url, None).await?;
         if let Some(refused) = refused {
             tracing::warn!(
