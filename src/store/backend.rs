@@ -46,7 +46,7 @@ pub trait Backend: Send + Sync {
     fn release_lease(&self, name: String, holder: String) -> Answer<()>;
 
     fn resume(&self, newest: PageLimit) -> Answer<(LogInfo, Vec<StoredEvent>)>;
-    fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed>;
+    fn commit(&self, writes: Vec<Write>, gone_out: Position, landed: Arc<AtomicBool>) -> Answer<Committed>;
     fn synced(&self) -> watch::Receiver<Synced>;
     fn hurry_sync(&self);
     fn index_lag(&self) -> Duration;

@@ -220,13 +220,19 @@ impl Store {
 
     /// Writes a batch to the log: all of it, or nothing. It survives the death of the process from here on, and
     /// the loss of power from [`Store::synced`] on. Has no deadline: what becomes of the
-    /// batch is known when this returns. The database gives up waiting for a lock by itself. `landed` is
+    /// batch is known when this returns. The database gives up waiting for a lock by itself. Its places come after
+    /// `gone_out`, which a copy that has taken the server's place may lack. `landed` is
     /// set as soon as it is known, before whoever waits has its turn.
     ///
     /// # Errors
     /// [`StoreError`] where nothing was written.
-    pub async fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Result<Committed, StoreError> {
-        self.inner.backend.commit(writes, landed).await
+    pub async fn commit(
+        &self,
+        writes: Vec<Write>,
+        gone_out: Position,
+        landed: Arc<AtomicBool>,
+    ) -> Result<Committed, StoreError> {
+        self.inner.backend.commit(writes, gone_out, landed).await
     }
 
     /// How far what was committed has come to the disk.

@@ -32,6 +32,7 @@ mod operations;
 mod orders;
 mod outage;
 mod postgres;
+mod postgres_behind;
 mod postgres_databases;
 mod postgres_pruning;
 mod postgres_reach;

@@ -24,7 +24,8 @@ pub(super) struct InFlight {
     pub landed_as: Landed,
     /// End as the database answers.
     spans: Vec<Span>,
-    patience: SpawnHandle,
+    /// Ends while it waits, for the database or for what is before it.
+    patience: Option<SpawnHandle>,
 }
 
 /// Whether a batch is stored.
@@ -96,13 +97,13 @@ impl Sequencer {
     }
 
     pub(super) fn commit(&mut self, writes: Vec<Write>, slots: Vec<Slot>, ctx: &mut Context<Self>) {
-        let store = self.store.clone();
+        let (store, head) = (self.store.clone(), self.head);
         let landed = Arc::new(AtomicBool::new(false));
         let written = landed.clone();
         let spans = store_spans(&slots, writes.len());
-        let committing = async move { store.commit(writes, written).await };
+        let committing = async move { store.commit(writes, head, written).await };
         ctx.spawn(committing.into_actor(self).map(Self::committed));
-        let patience = ctx.run_later(Self::PATIENCE, Self::lose_patience);
+        let patience = Some(ctx.run_later(Self::PATIENCE, Self::lose_patience));
         let (began, landed_as) = (Instant::now(), Landed::NotYet);
         self.in_flight = Some(InFlight { slots, began, landed, landed_as, spans, patience });
     }
@@ -110,7 +111,7 @@ impl Sequencer {
     fn committed(outcome: Result<Committed, StoreError>, sequencer: &mut Self, ctx: &mut Context<Self>) {
         let _handling = sequencer.census.sequencer.handling_other();
         let Some(batch) = &mut sequencer.in_flight else { return };
-        ctx.cancel_future(batch.patience);
+        batch.patience.take().map(|patience| ctx.cancel_future(patience));
         let spans = std::mem::take(&mut batch.spans);
         match outcome {
             Ok(committed) => {
@@ -118,6 +119,10 @@ impl Sequencer {
                 sequencer.metrics.log_committed(committed.written.len(), batch.began.elapsed());
                 batch.landed_as = Landed::At(committed);
                 sequencer.settle_landed(ctx);
+                // What is before it has to be read, and the database may not answer that.
+                if let Some(batch) = sequencer.in_flight.as_mut().filter(|batch| batch.landed_at().is_some()) {
+                    batch.patience = Some(ctx.run_later(Self::PATIENCE, Self::lose_patience));
+                }
             }
             Err(error) => {
                 spans.iter().for_each(spans::failed);
@@ -131,7 +136,10 @@ impl Sequencer {
 
     /// An own batch is stored, and all that is before it has gone out.
     pub(super) fn finish_landed(&mut self, ctx: &mut Context<Self>) {
-        let Some(InFlight { slots, landed_as: Landed::At(committed), .. }) = self.in_flight.take() else { return };
+        let Some(InFlight { slots, landed_as: Landed::At(committed), patience, .. }) = self.in_flight.take() else {
+            return;
+        };
+        patience.map(|patience| ctx.cancel_future(patience));
         let before = self.head;
         self.go_out(slots, committed);
         self.cluster.tell(before, self.head);
@@ -143,6 +151,10 @@ impl Sequencer {
     fn go_on(&mut self, ctx: &mut Context<Self>) {
         self.adopt_early();
         self.pump(ctx);
+        // A batch that follows would close it.
+        if self.queue.is_empty() {
+            self.close_gap(ctx);
+        }
         self.look_again(ctx);
         self.note_backlog();
     }

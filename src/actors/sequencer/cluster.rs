@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use indexmap::IndexMap;
 use tracing::Span;
 
 use super::actor::Sequencer;
 use super::batches::{InFlight, Landed};
 use super::look::read_foreign;
+use super::loose::Loose;
 use crate::actors::cluster_messages::{BridgeStarted, PeerIsAt, Relayed, RelayedLoose, Stored, StoredHere, WentOut};
 use crate::actors::logged::Logged;
 use crate::actors::messages::Placed;
 use crate::domain::Position;
-use crate::store::log::StoredEvent;
+use crate::store::log::{Page, StoredEvent};
 use crate::telemetry::spans;
 
 /// What the sequencer knows of other instances.
@@ -32,8 +32,7 @@ pub struct Cluster {
     early: BTreeMap<Position, Relayed>,
     /// Bytes of their payloads.
     weight: usize,
-    /// Names of events that have gone out here before they were stored, and the newest entry of then.
-    loose: IndexMap<Arc<str>, u64>,
+    loose: Loose,
     named: u64,
     /// The newest position that is known of, and since when it was ahead of the head.
     ahead: Option<(Position, Instant)>,
@@ -43,7 +42,6 @@ pub struct Cluster {
 impl Cluster {
     const MAX_EARLY: usize = 1_024;
     const MAX_WEIGHT: usize = 16 * 1024 * 1024;
-    const MAX_LOOSE: usize = 100_000;
     /// How long a gap may take to close by itself.
     pub const PATIENCE: Duration = Duration::from_millis(30);
     /// The same for what an own batch waits for: its publishers wait with it.
@@ -120,19 +118,6 @@ impl Cluster {
         }
         self.ahead.map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
-
-    /// After which entry it has gone out, if it has; if not, it is known from now on.
-    fn remember_loose(&mut self, identity: Arc<str>, entry: u64) -> Option<u64> {
-        let known = self.loose.get(&identity).copied();
-        if known.is_none() {
-            self.loose.insert(identity, entry);
-        }
-        if self.loose.len() > Self::MAX_LOOSE {
-            // The older half goes at once: removing one moves all.
-            self.loose.drain(..Self::MAX_LOOSE / 2);
-        }
-        known
-    }
 }
 
 fn weight(step: &Relayed) -> usize {
@@ -170,9 +155,9 @@ impl Sequencer {
     }
 
     /// After which entry an event of another instance has gone out here already, before it was stored. If it has
-    /// not, it is known from now on: its relay may be late.
+    /// not, it does not any more: its relay may be late.
     pub(super) fn gone_out_after(&mut self, event: &StoredEvent) -> Option<u64> {
-        self.cluster.remember_loose(event.held_as.as_deref()?.into(), self.entries)
+        self.cluster.loose.placed(event.held_as.as_deref()?)
     }
 
     pub(super) fn note_placed(&self, event: &Arc<Logged>, entry: u64) {
@@ -208,12 +193,19 @@ impl Sequencer {
             return;
         }
         self.metrics.bridge.gaps.increment(1);
-        let (store, head) = (self.store.clone(), self.head);
-        let reading = async move { read_foreign(&store, head, up_to).await };
-        ctx.spawn(reading.into_actor(self).map(move |events, sequencer, ctx| {
-            sequencer.cluster.reading = false;
+        self.read_page(up_to, ctx);
+    }
+
+    /// A page at a time goes out: there may be an outage's worth of them.
+    fn read_page(&mut self, up_to: Position, ctx: &mut Context<Self>) {
+        let reading = read_foreign(self.store.clone(), self.head, up_to);
+        ctx.spawn(reading.into_actor(self).map(move |Page { events, through }, sequencer, ctx| {
             // The log knows of no traces.
-            sequencer.adopt_all(events, up_to, HashMap::new());
+            sequencer.adopt_all(events, through, HashMap::new());
+            if sequencer.head < up_to {
+                return sequencer.read_page(up_to, ctx);
+            }
+            sequencer.cluster.reading = false;
             sequencer.after_adoption(ctx);
         }));
     }
@@ -229,7 +221,7 @@ impl Sequencer {
     }
 
     /// Where a step is held, the log is read up to it in a moment.
-    fn close_gap(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn close_gap(&mut self, ctx: &mut Context<Self>) {
         let Some((before, _)) = self.cluster.early.first_key_value() else { return };
         let before = *before;
         ctx.run_later(Cluster::PATIENCE, move |sequencer, ctx| {
@@ -292,7 +284,7 @@ impl Handler<RelayedLoose> for Sequencer {
         let RelayedLoose { identity, rooms, event, span } = message;
         let volatile = identity.is_none();
         let entries = self.entries;
-        if identity.is_some_and(|identity| self.cluster.remember_loose(identity, entries).is_some()) {
+        if identity.is_some_and(|identity| !self.cluster.loose.went_out(identity, entries)) {
             return;
         }
         self.metrics.bridge.relayed_in.increment(1);

@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use crate::actors::messages::Look;
 use crate::domain::Position;
 use crate::store::Store;
-use crate::store::log::{Page, StoredEvent};
+use crate::store::log::Page;
 
 /// When the log is looked into next.
 pub struct Looking {
@@ -120,21 +120,17 @@ impl Handler<Look> for Sequencer {
     }
 }
 
-/// What other processes wrote to the log between two positions. It is stored, so this is asked until it is answered.
-pub(super) async fn read_foreign(store: &Store, head: Position, before: Position) -> Vec<StoredEvent> {
+/// The next of what other processes wrote to the log between two positions. It is stored, so this is asked until it is
+/// answered.
+pub(super) async fn read_foreign(store: Store, after: Position, up_to: Position) -> Page {
     const AGAIN: Duration = Duration::from_millis(200);
-    let (mut after, mut found) = (head, Vec::new());
-    while after < before {
-        match store.read_between(after, before).await {
-            Ok(Page { events, through }) => {
-                found.extend(events);
-                after = through;
-            }
+    loop {
+        match store.read_between(after, up_to).await {
+            Ok(page) => return page,
             Err(error) => {
                 tracing::warn!(%error, "another process's events cannot be read yet");
                 tokio::time::sleep(AGAIN).await;
             }
         }
     }
-    found
 }

@@ -10,6 +10,7 @@ mod batches;
 mod cluster;
 mod dispatch;
 mod look;
+mod loose;
 mod outage;
 mod pace;
 mod tail;

@@ -10,6 +10,7 @@ use actix::prelude::*;
 
 use super::actor::Sequencer;
 use super::backlog::{Slot, write_of};
+use super::batches::InFlight;
 use crate::actors::messages::Sequence;
 use crate::actors::publication::Settlement;
 use crate::domain::{ErrorCode, Refusal};
@@ -33,7 +34,7 @@ pub struct Outage {
 
 impl Outage {
     /// Past either, publishes are refused: an hour at a usual house's rate, and memory that a small machine has.
-    const MAX_HELD: usize = 100_000;
+    pub const MAX_HELD: usize = 100_000;
     const MAX_WEIGHT: usize = 64 * 1024 * 1024;
     const LONGEST_WAIT: Duration = Duration::from_secs(1);
     const MAX_PARKED: usize = 1_000;
@@ -102,8 +103,8 @@ impl Sequencer {
     /// The batch takes too long: what can go out without the database does.
     pub(super) fn lose_patience(&mut self, ctx: &mut Context<Self>) {
         // This thread may have been too busy to hear of it: that is no outage.
-        let landed = self.in_flight.as_ref().is_none_or(|batch| batch.landed.load(Ordering::Acquire));
-        if self.outage.is_some() || landed {
+        let about_to_land = |batch: &InFlight| batch.landed_at().is_none() && batch.landed.load(Ordering::Acquire);
+        if self.outage.is_some() || self.in_flight.as_ref().is_none_or(about_to_land) {
             return;
         }
         tracing::warn!("the database does not answer: events go out before they are stored");

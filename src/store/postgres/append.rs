@@ -17,8 +17,9 @@ use super::numbers::{KnownRooms, Numbers};
 use super::pipeline::{Pipeline, Sent};
 use super::place::{Place, Seen};
 use super::statements::{earlier, head_before, number_rooms};
+use crate::domain::Position;
 use crate::store::StoreError;
-use crate::store::log::{Committed, Write, from_db, now_ms};
+use crate::store::log::{Committed, Write, from_db, now_ms, to_db};
 
 /// Appends, on connections of its own: look-ups never keep it waiting.
 pub struct Appender {
@@ -31,7 +32,7 @@ pub struct Appender {
     /// The number of the newest batch.
     batches: AtomicI64,
     rooms: KnownRooms,
-    /// The newest position that has been given out here.
+    /// The newest position that is known here.
     newest: AtomicI64,
 }
 
@@ -50,7 +51,8 @@ impl Appender {
     }
 
     /// Writes a batch: all of it, or nothing. What became of it is known when this returns.
-    pub async fn commit(&self, writes: &[Write]) -> Result<Committed, StoreError> {
+    pub async fn commit(&self, writes: &[Write], gone_out: Position) -> Result<Committed, StoreError> {
+        self.newest.fetch_max(to_db(gone_out), Ordering::AcqRel);
         let mut tries = 0;
         loop {
             tries += 1;

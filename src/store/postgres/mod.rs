@@ -215,10 +215,10 @@ impl Backend for Postgres {
         self.read(move |connection| read::resume(connection, newest).boxed())
     }
 
-    fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed> {
+    fn commit(&self, writes: Vec<Write>, gone_out: Position, landed: Arc<AtomicBool>) -> Answer<Committed> {
         let appender = self.appender.clone();
         let committing = self.handle.spawn(async move {
-            let committed = appender.commit(&writes).await;
+            let committed = appender.commit(&writes, gone_out).await;
             if committed.is_ok() {
                 landed.store(true, Ordering::Release);
             }

@@ -179,7 +179,8 @@ impl Backend for Sqlite {
         self.read_log(move |connection| read::resume(connection, newest))
     }
 
-    fn commit(&self, writes: Vec<Write>, landed: Arc<AtomicBool>) -> Answer<Committed> {
+    /// A file has no copy that could take its place.
+    fn commit(&self, writes: Vec<Write>, _gone_out: Position, landed: Arc<AtomicBool>) -> Answer<Committed> {
         let (rooms, line) = (self.room_ids.clone(), self.writer.clone());
         // An event that is not on the disk yet is not acknowledged yet; a session that is told to be in a room
         // has no such second word.

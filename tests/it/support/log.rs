@@ -23,7 +23,7 @@ pub fn named(id: &str, digest: u8) -> PublishName {
 
 pub fn commit(store: &Store, writes: Vec<Write>) -> Committed {
     let landed = Arc::new(AtomicBool::new(false));
-    let committed = store.block_on(store.commit(writes, landed.clone())).unwrap();
+    let committed = store.block_on(store.commit(writes, 0, landed.clone())).unwrap();
     assert!(landed.load(Ordering::Acquire));
     committed
 }
