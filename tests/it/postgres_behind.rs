@@ -30,7 +30,7 @@ fn events_go_out_while_what_is_stored_before_them_cannot_be_read_and_that_follow
     has_each_once(&driver, "chef", 1);
     thread::scope(|scope| {
         // Events are written without a look at the rooms' table, and read with one.
-        let locking = "BEGIN; LOCK TABLE realtime.log_rooms; SELECT pg_sleep(600)";
+        let locking = "BEGIN; LOCK TABLE realtime.log_rooms; SELECT pg_sleep(60)";
         let locked = scope.spawn(|| server.psql("shop", locking));
         let is_locked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
         eventually("it is locked", || (server.psql("shop", is_locked).unwrap() == "1").then_some(()));
