@@ -1,5 +1,6 @@
 //! What goes to the peers.
 
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::Span;
@@ -39,7 +40,7 @@ impl ClusterBridge {
         if let Some(sealed) = self.cluster.seal.close_traced(relay::LOG, &frame, &traces)
             && self.bus.publish(relay::LOG, sealed)
         {
-            self.services.metrics.bridge.relayed_out.increment(part.len() as u64);
+            self.note_relayed(part.iter().map(|stored| &*stored.event));
         } else {
             part.iter().for_each(|stored| spans::failed(&stored.span));
         }
@@ -60,12 +61,23 @@ impl ClusterBridge {
         if let Some(sealed) = self.cluster.seal.close_traced(channel, &frame, trace.as_slice())
             && self.bus.publish(channel, sealed)
         {
-            self.services.metrics.bridge.relayed_out.increment(1);
+            self.note_relayed([&*event]);
         } else {
             spans::failed(&span);
         }
         if !on_node {
             self.tell_node_servers(&event);
+        }
+    }
+
+    fn note_relayed<'a>(&self, events: impl IntoIterator<Item = &'a Logged>) {
+        // Without Redis it waits, and may be left out.
+        let on_its_way = self.cluster.connected.load(Ordering::Acquire);
+        for event in events {
+            self.services.metrics.bridge.relayed_out.increment(1);
+            if let Some(way) = event.way().filter(|_| on_its_way) {
+                way.note_relayed();
+            }
         }
     }
 

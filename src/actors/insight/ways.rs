@@ -1,4 +1,4 @@
-//! The ways of the newest events: when each was received, from whom, stored, and handed to the
+//! The ways of the newest events: when each was received, from whom, stored, relayed, and handed to the
 //! audiences. Who had it there is joined from the audiences' [`super::Journal`]s when somebody asks.
 
 use std::collections::{HashSet, VecDeque};
@@ -33,9 +33,10 @@ pub struct Way {
     pub received: Instant,
     /// 0 while it has none.
     position: AtomicU64,
-    /// Both in µs after `received`; 0 while it has not come to that.
+    /// In µs after `received`; 0 while it has not come to that.
     stored_after: AtomicU32,
     dispatched_after: AtomicU32,
+    relayed_after: AtomicU32,
     /// By the index of the worker thread.
     handed: Box<[Handed]>,
 }
@@ -68,6 +69,15 @@ impl Way {
 
     pub fn dispatched_after(&self) -> Option<Duration> {
         from_us(&self.dispatched_after)
+    }
+
+    pub fn relayed_after(&self) -> Option<Duration> {
+        from_us(&self.relayed_after)
+    }
+
+    /// It is on its way to the other instances, or has come from one.
+    pub fn note_relayed(&self) {
+        self.relayed_after.store(self.us_until(Instant::now()), Ordering::Relaxed);
     }
 
     fn stored_at(&self, position: Position, at: Instant) {
@@ -154,6 +164,7 @@ impl Ways {
             position: AtomicU64::new(0),
             stored_after: AtomicU32::new(0),
             dispatched_after: AtomicU32::new(0),
+            relayed_after: AtomicU32::new(0),
             handed: (0..audiences).map(|_| Handed::default()).collect(),
         });
         let now = Instant::now();

@@ -135,17 +135,19 @@ impl Sequencer {
             let Some(step) = self.cluster.next(self.head) else { return };
             if step.last > self.head {
                 self.metrics.bridge.relayed_in.increment(step.events.len() as u64);
-                self.adopt_all(step.events, step.last, step.spans);
+                self.adopt_all(step.events, step.last, Some(step.spans));
             }
         }
     }
 
-    /// Events of others, all that there are up to and with `up_to`.
-    pub(super) fn adopt_all(&mut self, events: Vec<StoredEvent>, up_to: Position, mut spans: HashMap<Position, Span>) {
+    /// Events of others, all that there are up to and with `up_to`: by the relay, with their spans, or from the log.
+    fn adopt_all(&mut self, events: Vec<StoredEvent>, up_to: Position, relayed: Option<HashMap<Position, Span>>) {
+        let by_relay = relayed.is_some();
+        let mut spans = relayed.unwrap_or_default();
         for event in events {
             let span = spans.remove(&event.position).unwrap_or_else(Span::none);
             if event.position > self.head {
-                self.adopt(event, &span);
+                self.adopt(event, by_relay, &span);
             }
         }
         if up_to > self.head {
@@ -200,8 +202,7 @@ impl Sequencer {
     fn read_page(&mut self, up_to: Position, ctx: &mut Context<Self>) {
         let reading = read_foreign(self.store.clone(), self.head, up_to);
         ctx.spawn(reading.into_actor(self).map(move |Page { events, through }, sequencer, ctx| {
-            // The log knows of no traces.
-            sequencer.adopt_all(events, through, HashMap::new());
+            sequencer.adopt_all(events, through, None);
             if sequencer.head < up_to {
                 return sequencer.read_page(up_to, ctx);
             }

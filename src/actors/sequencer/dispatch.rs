@@ -119,7 +119,7 @@ impl Sequencer {
     const MAX_RECENT: usize = 20_000;
 
     /// An event that another process on the same database has stored.
-    pub(super) fn adopt(&mut self, event: StoredEvent, relayed: &Span) {
+    pub(super) fn adopt(&mut self, event: StoredEvent, by_relay: bool, relayed: &Span) {
         let position = event.position;
         let gone_out = self.gone_out_after(&event);
         let way = self.census.ways.note(Outgoing {
@@ -131,6 +131,9 @@ impl Sequencer {
             position: Some(position),
             audiences: self.audiences.len(),
         });
+        if by_relay {
+            way.note_relayed();
+        }
         let event = Arc::new(logged(event, self.view.log).on(way));
         self.set_head(position);
         self.tail.push(event.clone());
@@ -152,6 +155,7 @@ impl Sequencer {
             position: None,
             audiences: self.audiences.len(),
         });
+        way.note_relayed();
         self.deliver(&Arc::new(Logged::unplaced(rooms, event, volatile).on(way)), ALL, relayed);
     }
 

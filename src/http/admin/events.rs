@@ -97,7 +97,7 @@ fn describe(services: &SessionServices, way: &Way) -> Value {
     let mut answer = summary(services, way);
     answer["publisher"] = publisher(way.publisher, &lives);
     answer["stored"] = way.stored_after().map_or(Value::Null, at);
-    answer["relayed"] = Value::Null;
+    answer["relayed"] = way.relayed_after().map_or(Value::Null, at);
     answer["dispatched"] = way.dispatched_after().map_or(Value::Null, at);
     answer["handed"] = handed.collect();
     answer["counts"] = counts(&witnesses);

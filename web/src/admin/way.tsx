@@ -127,6 +127,11 @@ function Steps({ way }: { way: Way }) {
         {time(way.receivedAt)} received from {from}
       </li>
       <li>{way.stored ? `${time(way.stored.at)} stored, ${way.stored.afterMs} ms after` : 'not stored'}</li>
+      {way.relayed && (
+        <li>
+          {time(way.relayed.at)} relayed, {way.relayed.afterMs} ms after
+        </li>
+      )}
       {way.handed.map((handed) => (
         <li key={handed.thread}>
           {time(handed.at)} handed to {count(handed.sessions)} sessions, {handed.afterMs} ms after
