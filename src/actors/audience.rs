@@ -13,8 +13,8 @@ use tracing::Span;
 use super::insight::{AudienceRecord, Census, Journal, Post, Probe};
 use super::logged::Logged;
 use super::messages::{
-    AddMember, Deliver, EnteredAt, FindMembers, GoLive, GoneLive, Hold, InspectMembers, InspectSeat, Leaves,
-    MemberView, Outlet, Placed, RemoveMember, Reply, SessionKey,
+    AddMember, CloseMembers, Deliver, EnteredAt, FindMembers, GoLive, GoneLive, Hold, InspectMembers, InspectSeat,
+    Leaves, MemberView, Outlet, Placed, RemoveMember, Reply, SessionKey,
 };
 use super::seat::Seat;
 use crate::domain::{LogId, Position, RoomName};
@@ -123,6 +123,16 @@ impl Handler<Placed> for Audience {
                 seat.take(&event, self.log, Leaves::WithTheTurn);
             }
         }
+    }
+}
+
+impl Handler<CloseMembers> for Audience {
+    type Result = ();
+
+    fn handle(&mut self, message: CloseMembers, _: &mut Self::Context) {
+        let _handling = self.probe.handling();
+        let members = message.rooms.iter().filter_map(|room| self.rooms.get(room)).flatten();
+        members.for_each(|(_, seat)| seat.close());
     }
 }
 

@@ -181,8 +181,12 @@ impl Seat {
     /// there when the client comes back.
     fn miss(&self, event: &Logged) {
         if !event.is_volatile() {
-            self.outlet.close(Closing::AtOnce);
+            self.close();
         }
+    }
+
+    pub fn close(&self) {
+        self.outlet.close(Closing::AtOnce);
     }
 
     fn keep(&self, event: &Arc<Logged>) {

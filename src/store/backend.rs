@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::StoreError;
 use super::audit::{AuditEntry, AuditFilter, AuditRow};
-use super::log::{Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
+use super::log::{Between, Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 
@@ -54,7 +54,7 @@ pub trait Backend: Send + Sync {
     fn set_relayed(&self, relayed: bool);
     fn head(&self) -> Answer<Position>;
     fn events(&self, starts: Vec<(RoomName, Position)>, up_to: Position, limit: PageLimit) -> Answer<Option<Page>>;
-    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Page>;
+    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Between>;
     /// Up to where the events of all rooms are gone.
     fn all_gone_through(&self) -> Answer<Position>;
     /// Forgets some of the rooms that have no event, had none after `through`, and that no session may come back

@@ -168,6 +168,14 @@ impl PageLimit {
     }
 }
 
+/// What was read of all rooms between two positions.
+#[derive(Clone, Debug)]
+pub struct Between {
+    pub page: Page,
+    /// Rooms of which events after the first position are gone.
+    pub gapped: Vec<RoomName>,
+}
+
 /// What was read from the log at once.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -282,7 +290,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn read_between(&self, after: Position, up_to: Position) -> Result<Page, StoreError> {
+    pub async fn read_between(&self, after: Position, up_to: Position) -> Result<Between, StoreError> {
         let limit = PageLimit::of(Self::PAGE);
         self.ask(Query::Events, self.inner.backend.events_between(after, up_to, limit)).await
     }

@@ -4,9 +4,9 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::support::people::{BISTRO, CHEF};
+use crate::support::people::{BISTRO, CHEF, GUEST, GUESTS_TAB};
 use crate::support::postgres::Postgres;
-use crate::support::stock::{Backend, connect, has_each_once, seen};
+use crate::support::stock::{Backend, connect, connections, has_each_once, recovered, seen};
 use crate::support::{Driver, Instance, eventually, token};
 
 fn kitchen() -> String {
@@ -77,4 +77,33 @@ fn positions_that_a_copy_lacks_are_not_given_out_again_by_who_has_only_read_them
     let newest =
         server.psql("shop", "SELECT max(position), (SELECT head FROM realtime.log_head) FROM realtime.log_events");
     assert_eq!(newest, Ok("11|11".to_owned()));
+}
+
+#[test]
+fn who_is_in_a_room_whose_events_are_gone_before_they_could_be_read_is_told_and_nobody_else() {
+    let server = Postgres::start();
+    let url = server.application("shop");
+    let (instance, driver) = (Instance::on(&url, &[]), Driver::node());
+    let backend = Backend::new(&instance.url());
+    watch(&driver, &instance, "chef");
+    connect(&driver, &instance.url(), "guest", &token(GUEST), &["websocket"]);
+    driver.ask_ok("guest", "tab:join", &json!({ "tabId": GUESTS_TAB }));
+    let since = backend.publish(&kitchen(), 0)["offset"].clone();
+    backend.publish(&format!("tab:{GUESTS_TAB}"), 0);
+    // As an instance finds it that was cut off while others published ten events, and let the older five go again.
+    let written = "BEGIN; INSERT INTO realtime.log_events (room_id, position, event, payload, stored_at)
+         SELECT log_rooms.id, head + n, 'e', json_build_object('n', n), (extract(epoch FROM now()) * 1000)::bigint
+         FROM realtime.log_head, realtime.log_rooms, generate_series(6, 10) AS n WHERE name LIKE 'kitchen:%';
+         UPDATE realtime.log_rooms SET pruned_through = head + 5 FROM realtime.log_head WHERE name LIKE 'kitchen:%';
+         UPDATE realtime.log_head SET head = head + 10; COMMIT";
+    server.psql("shop", written).unwrap();
+    connections(&driver, "chef", 2);
+    assert_eq!((recovered(&driver, "chef"), seen(&driver, "chef")), (vec![false, false], vec![0]));
+    // Nor is it served from memory as if it were whole.
+    connect(&driver, &instance.url(), "late", &token(CHEF), &["websocket"]);
+    let joined = driver.ask_ok("late", "kitchen:join", &json!({ "venueId": BISTRO, "since": since }));
+    assert_eq!(joined["complete"], false);
+    backend.publish(&format!("tab:{GUESTS_TAB}"), 1);
+    has_each_once(&driver, "guest", 2);
+    assert_eq!(recovered(&driver, "guest"), [false], "it has noticed nothing");
 }

@@ -51,7 +51,7 @@ fn a_batch_takes_its_places_in_order_and_is_read_on_from_anywhere(database: &Dat
     // What another process would read: all rooms, page by page.
     let (mut after, mut found) = (0, Vec::new());
     while after < 299 {
-        let Page { events, through } = store.block_on(store.read_between(after, 299)).unwrap();
+        let Page { events, through } = store.block_on(store.read_between(after, 299)).unwrap().page;
         found.extend(events.into_iter().map(|event| event.position));
         after = through;
     }
@@ -115,7 +115,7 @@ fn a_page_has_a_bound_in_bytes_and_holds_whole_events(database: &Database) {
         assert_eq!(of_rooms(PageLimit { events: 5, bytes: usize::MAX >> 1 }).iter().map(Vec::len).max(), Some(5));
     }
     // All rooms' events, as another process reads them, and as a service does that starts.
-    let of_all = pages(|after| store.block_on(store.read_between(after, 24)).unwrap(), 24);
+    let of_all = pages(|after| store.block_on(store.read_between(after, 24)).unwrap().page, 24);
     assert_eq!(of_all.iter().map(Vec::len).collect::<Vec<_>>(), [7, 10, 7], "{of_all:?}");
     assert_eq!(of_all.concat().len(), 24);
     let (_, newest) = store.block_on(store.resume_log(PageLimit { events: 100, bytes: 3 * LARGE })).unwrap();

@@ -58,7 +58,7 @@ fn a_log_that_has_lost_all_its_events_goes_on(database: &Database) {
     eventually("they are gone", || (store.block_on(store.pruned_through(&quiet)).unwrap() == 5).then_some(()));
     assert_eq!(commit(&store, publish(3)).before, 5);
     assert_eq!(positions(read(&store, &[(quiet, 5)], 8, 10)), [6, 7, 8]);
-    let Page { events, through } = store.block_on(store.read_between(5, 8)).unwrap();
+    let Page { events, through } = store.block_on(store.read_between(5, 8)).unwrap().page;
     assert_eq!((events.len(), through), (3, 8));
 }
 

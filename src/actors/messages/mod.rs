@@ -22,4 +22,6 @@ pub use rights::{
     Facts, ReadRights, RightsChanged, Subject, TokenRevoked, UnwatchRights, UnwatchToken, WatchRights, WatchToken,
 };
 pub use rooms::{Depart, Enter, Flush, Place, ProvokePanic, Resume, Retire, RetireRoom, RoomEnded};
-pub use sequence::{AddMember, AudienceStarted, Deliver, Look, Placed, ReadLog, RemoveMember, Sequence, Settle};
+pub use sequence::{
+    AddMember, AudienceStarted, CloseMembers, Deliver, Look, Placed, ReadLog, RemoveMember, Sequence, Settle,
+};

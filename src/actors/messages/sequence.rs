@@ -76,6 +76,13 @@ pub struct Placed {
     pub entry: u64,
 }
 
+/// Closes the transports of who is in one of the rooms.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CloseMembers {
+    pub rooms: Arc<[RoomName]>,
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AddMember {

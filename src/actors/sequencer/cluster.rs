@@ -15,11 +15,12 @@ use super::actor::Sequencer;
 use super::batches::{InFlight, Landed};
 use super::look::read_foreign;
 use super::loose::Loose;
+use super::tail::Tail;
 use crate::actors::cluster_messages::{BridgeStarted, PeerIsAt, Relayed, RelayedLoose, Stored, StoredHere, WentOut};
 use crate::actors::logged::Logged;
-use crate::actors::messages::Placed;
-use crate::domain::Position;
-use crate::store::log::{Page, StoredEvent};
+use crate::actors::messages::{CloseMembers, Placed};
+use crate::domain::{Position, RoomName};
+use crate::store::log::{Between, Page, StoredEvent};
 use crate::telemetry::spans;
 
 /// What the sequencer knows of other instances.
@@ -201,14 +202,33 @@ impl Sequencer {
     /// A page at a time goes out: there may be an outage's worth of them.
     fn read_page(&mut self, up_to: Position, ctx: &mut Context<Self>) {
         let reading = read_foreign(self.store.clone(), self.head, up_to);
-        ctx.spawn(reading.into_actor(self).map(move |Page { events, through }, sequencer, ctx| {
+        ctx.spawn(reading.into_actor(self).map(move |Between { page, gapped }, sequencer, ctx| {
+            let Page { events, through } = page;
+            sequencer.close_members(&gapped);
             sequencer.adopt_all(events, through, None);
+            if !gapped.is_empty() {
+                // Memory would be taken for whole.
+                sequencer.tail = Tail::new(sequencer.head);
+            }
             if sequencer.head < up_to {
                 return sequencer.read_page(up_to, ctx);
             }
             sequencer.cluster.reading = false;
             sequencer.after_adoption(ctx);
         }));
+    }
+
+    /// Members of rooms whose events were let go before they could be read here go, before newer ones hide it: when they
+    /// come back they are told that they have to fetch anew.
+    fn close_members(&self, rooms: &[RoomName]) {
+        if rooms.is_empty() {
+            return;
+        }
+        tracing::warn!(rooms = rooms.len(), "events are gone before they could be read here: who missed them is told");
+        let rooms: Arc<[RoomName]> = rooms.into();
+        for audience in self.audiences.iter().flatten() {
+            audience.do_send(CloseMembers { rooms: rooms.clone() });
+        }
     }
 
     /// More may follow now: relayed steps, or an own batch that waited.

@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use crate::actors::messages::Look;
 use crate::domain::Position;
 use crate::store::Store;
-use crate::store::log::Page;
+use crate::store::log::Between;
 
 /// When the log is looked into next.
 pub struct Looking {
@@ -122,11 +122,11 @@ impl Handler<Look> for Sequencer {
 
 /// The next of what other processes wrote to the log between two positions. It is stored, so this is asked until it is
 /// answered.
-pub(super) async fn read_foreign(store: Store, after: Position, up_to: Position) -> Page {
+pub(super) async fn read_foreign(store: Store, after: Position, up_to: Position) -> Between {
     const AGAIN: Duration = Duration::from_millis(200);
     loop {
         match store.read_between(after, up_to).await {
-            Ok(page) => return page,
+            Ok(between) => return between,
             Err(error) => {
                 tracing::warn!(%error, "another process's events cannot be read yet");
                 tokio::time::sleep(AGAIN).await;

@@ -40,7 +40,7 @@ use tokio::sync::watch;
 use super::StoreError;
 use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::backend::{Answer, Backend, Found};
-use super::log::{Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
+use super::log::{Between, Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::config::{LogConfig, PostgresConfig};
 use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
@@ -255,7 +255,7 @@ impl Backend for Postgres {
         self.read(move |connection| read::events(connection, starts, up_to, limit).boxed())
     }
 
-    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Page> {
+    fn events_between(&self, after: Position, up_to: Position, limit: PageLimit) -> Answer<Between> {
         self.read(move |connection| read::events_between(connection, after, up_to, limit).boxed())
     }
 

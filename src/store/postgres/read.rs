@@ -11,7 +11,7 @@ use super::connection::Connection;
 use crate::domain::{Position, RoomName};
 use crate::schema::{log_head, log_rooms};
 use crate::store::StoreError;
-use crate::store::log::{LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
+use crate::store::log::{Between, LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
 use crate::store::log_rows::{self, Gathered, Row, number};
 
 /// What the log is, and its newest events.
@@ -83,7 +83,7 @@ pub async fn events_between(
     after: Position,
     up_to: Position,
     limit: PageLimit,
-) -> Result<Page, StoreError> {
+) -> Result<Between, StoreError> {
     let of_all = "SELECT position, name AS room, event, payload, held_as
         FROM realtime.log_events JOIN realtime.log_rooms ON log_rooms.id = room_id
         WHERE position > $3 AND position <= $4 ORDER BY position LIMIT $2";
@@ -94,7 +94,10 @@ pub async fn events_between(
         .bind::<BigInt, _>(to_db(up_to))
         .load(connection)
         .await?;
-    Ok(log_rows::page(rows.into_iter().map(Ok), up_to, limit)?)
+    let page = log_rows::page(rows.into_iter().map(Ok), up_to, limit)?;
+    let gapped = log_rooms::table.filter(log_rooms::pruned_through.gt(to_db(after))).select(log_rooms::name);
+    let gapped: Vec<String> = gapped.load(connection).await?;
+    Ok(Between { page, gapped: gapped.iter().filter_map(|room| RoomName::parse(room)).collect() })
 }
 
 /// Of the rows, in the order of their positions, those of the events that `$1` bytes of payloads do not come before.

@@ -9,7 +9,7 @@ use diesel::sqlite::SqliteConnection;
 use super::index;
 use crate::domain::{Position, RoomName};
 use crate::schema::{log_events, log_head, log_index, log_rooms};
-use crate::store::log::{LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
+use crate::store::log::{Between, LogInfo, Page, PageLimit, StoredEvent, from_db, to_db};
 use crate::store::log_rows::{self, Gathered, Row, number};
 
 /// What the log is, and its newest events, as of one moment.
@@ -120,7 +120,7 @@ pub fn events_between(
     after: Position,
     up_to: Position,
     limit: PageLimit,
-) -> QueryResult<Page> {
+) -> QueryResult<Between> {
     // Rows have the order of positions, so those after this one follow the last row before it.
     let row_of = |position: Position| log_events::table.filter(log_events::position.le(to_db(position)));
     let first: Option<i64> =
@@ -133,5 +133,9 @@ pub fn events_between(
         .limit(number(limit.events))
         .select((log_events::position, log_rooms::name, log_events::event, log_events::payload, log_events::held_as))
         .load_iter::<Row, DefaultLoadingMode>(connection)?;
-    log_rows::page(rows, up_to, limit)
+    let page = log_rows::page(rows, up_to, limit)?;
+    // Looked at last: what goes meanwhile counts as gone.
+    let gapped = log_rooms::table.filter(log_rooms::pruned_through.gt(to_db(after))).select(log_rooms::name);
+    let gapped: Vec<String> = gapped.load(connection)?;
+    Ok(Between { page, gapped: gapped.iter().filter_map(|room| RoomName::parse(room)).collect() })
 }

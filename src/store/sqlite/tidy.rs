@@ -27,7 +27,7 @@ const LONG_LOG: i32 = 16_000;
 /// Pages that may be left for that commit to wait for, and how often it is tried to have no more.
 const SHORT_REST: i32 = 500;
 const PASSES: usize = 3;
-/// As `nice` counts: it still has a tenth of a core where all are busy.
+/// As `nice` counts, below the process's own: it still has a tenth of a core where all are busy.
 const GIVES_WAY: i32 = 10;
 /// Events of which a tenth of a core makes an end before the next ones are due.
 const FEW: i64 = 10_000;
@@ -90,7 +90,9 @@ impl Aside {
 /// Elsewhere than on Linux a priority is the whole process's.
 fn give_way() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, GIVES_WAY) {
+    if let Err(error) = rustix::process::getpriority_process(None)
+        .and_then(|own| rustix::process::setpriority_process(None, own + GIVES_WAY))
+    {
         tracing::debug!(%error, "the thread that tidies does not give way to others");
     }
 }

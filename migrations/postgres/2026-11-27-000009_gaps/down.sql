@@ -1,0 +1,1 @@
+DROP INDEX realtime.log_rooms_pruned;
