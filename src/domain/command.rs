@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Cuid, Refusal, RoomName, UserId};
+use super::{Cuid, NotificationId, Refusal, RoomName};
 
 /// The four states a client may give an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,7 +147,7 @@ pub enum Command {
         item: Cuid,
     },
     ReadNotification {
-        notification: UserId,
+        notification: NotificationId,
     },
     Publish(PublishRequest),
 }
@@ -237,8 +237,8 @@ impl Member {
         Cuid::parse(&self.text).ok_or(Refusal::invalid(self.field))
     }
 
-    fn id(self) -> Result<UserId, Refusal> {
-        UserId::parse(&self.text).ok_or(Refusal::invalid(self.field))
+    fn id(self) -> Result<NotificationId, Refusal> {
+        NotificationId::parse(&self.text).ok_or(Refusal::invalid(self.field))
     }
 
     fn status(self) -> Result<KitchenStatus, Refusal> {

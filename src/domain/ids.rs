@@ -38,19 +38,22 @@ impl fmt::Debug for Cuid {
     }
 }
 
-/// The id of a user, or of a notification: the application chooses its form,
-/// so only what could not be one is refused (empty, over 255 bytes, white space or control characters).
+/// Whether it could be an id whose form the application chooses: not empty, 255 bytes at most, without white space or
+/// control characters.
+fn is_an_id(text: &str) -> bool {
+    const MAX_BYTES: usize = 255;
+    let allowed = |c: char| !c.is_whitespace() && !c.is_control();
+    !text.is_empty() && text.len() <= MAX_BYTES && text.chars().all(allowed)
+}
+
+/// The id of a user, in the application's form.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    const MAX_BYTES: usize = 255;
-
     /// Returns `None` where the text cannot be an id.
     pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |c: char| !c.is_whitespace() && !c.is_control();
-        let valid = !text.is_empty() && text.len() <= Self::MAX_BYTES && text.chars().all(allowed);
-        valid.then(|| Self(text.into()))
+        is_an_id(text).then(|| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -67,6 +70,21 @@ impl fmt::Display for UserId {
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// The id of a notification, in the application's form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotificationId(Box<str>);
+
+impl NotificationId {
+    /// Returns `None` where the text cannot be an id.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_an_id(text).then(|| Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

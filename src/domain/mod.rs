@@ -17,7 +17,7 @@ pub use audit::{AuditOutcome, AuditRecord, AuditTarget};
 pub use command::{Command, EventName, KitchenStatus, PublishRequest};
 pub use event::Event;
 pub use identity::{Bearer, Identity, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts};
-pub use ids::{Cuid, UserId};
+pub use ids::{Cuid, NotificationId, UserId};
 pub use offset::{LogId, Offset, Position};
 pub use packet::EventPacket;
 pub use pid::PidKey;

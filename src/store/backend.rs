@@ -13,7 +13,9 @@ use super::StoreError;
 use super::audit::{AuditEntry, AuditFilter, AuditRow};
 use super::log::{Between, Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
-use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{
+    Cuid, NotificationId, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId,
+};
 
 /// Runs on the store's threads, and to its end even when nobody waits any longer.
 pub type Answer<T> = BoxFuture<'static, Result<T, StoreError>>;
@@ -35,7 +37,7 @@ pub trait Backend: Send + Sync {
     fn tab_sheet(&self, id: Cuid) -> Answer<Option<TabSheet>>;
     fn ping(&self) -> Answer<()>;
 
-    fn read_notification(&self, user: UserId, id: UserId) -> Answer<bool>;
+    fn read_notification(&self, user: UserId, id: NotificationId) -> Answer<bool>;
     fn revoke(&self, id: RevocationId, reason: Option<String>) -> Answer<bool>;
     fn add_items(&self, tab: Cuid, items: Vec<NewItem>) -> Answer<(i32, i32, i32)>;
 

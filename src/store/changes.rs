@@ -5,12 +5,16 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::connection::Connection;
-use crate::domain::{RevocationId, UserId};
+use crate::domain::{NotificationId, RevocationId, UserId};
 use crate::schema::{notifications, revocations};
 use crate::store::StoreError;
 
 /// Marks a user's own notification as read; `false` where that user has no such notification.
-pub async fn read_notification(connection: &mut Connection, user: UserId, id: UserId) -> Result<bool, StoreError> {
+pub async fn read_notification(
+    connection: &mut Connection,
+    user: UserId,
+    id: NotificationId,
+) -> Result<bool, StoreError> {
     let own = notifications::id.eq(id.as_str()).and(notifications::user_id.eq(user.as_str()));
     let now = Utc::now().naive_utc();
     let changed = diesel::update(notifications::table.filter(own.and(notifications::read.eq(false))))

@@ -24,7 +24,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
 use crate::config::{DatabaseConfig, DatabaseTarget, LogConfig};
-use crate::domain::{Cuid, PidKey, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{Cuid, NotificationId, PidKey, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
 use crate::telemetry::{Metrics, Query, QueryMetrics, StoreFailure};
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 use backend::{Answer, Backend};
@@ -229,7 +229,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the database gives no answer.
-    pub async fn read_notification(&self, user: &UserId, id: &UserId) -> Result<bool, StoreError> {
+    pub async fn read_notification(&self, user: &UserId, id: &NotificationId) -> Result<bool, StoreError> {
         self.ask(Query::ReadNotification, self.inner.backend.read_notification(user.clone(), id.clone())).await
     }
 

@@ -1,12 +1,12 @@
 //! What commands do to the database, and what the HTTP side says of it all.
 
+use diesel::prelude::*;
 use serde_json::json;
 
 use crate::support::people::{BISTRO, BURGER, CHEF, FRIES, GUEST, GUESTS_NOTE, SERVER};
 use crate::support::{Driver, Instance, event_args, instance, token};
 
 fn item(instance: &Instance, id: &str) -> (String, bool, bool) {
-    use diesel::prelude::*;
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = diesel::sql_types::Text)]
@@ -55,11 +55,25 @@ fn a_change_is_stored_and_a_change_in_place_is_not_broadcast_again() {
 
 #[test]
 fn a_notification_is_read_by_its_own_user() {
+    #[derive(QueryableByName)]
+    struct Noted {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        read: bool,
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        dated: bool,
+    }
     let (instance, driver) = (Instance::start(), Driver::node());
+    let read = || {
+        let noted = format!("SELECT read, read_at IS NOT NULL AS dated FROM notifications WHERE id = '{GUESTS_NOTE}'");
+        let row: Noted = diesel::sql_query(noted).get_result(&mut instance::connect(&instance.database)).unwrap();
+        (row.read, row.dated)
+    };
+    driver.connect(&instance, "chef", &token(CHEF));
+    let ack = driver.ask("chef", "notification:read", &json!({ "notificationId": GUESTS_NOTE }));
+    assert_eq!((&ack["error"]["code"], read()), (&json!("NOT_FOUND"), (false, false)));
     driver.connect(&instance, "guest", &token(GUEST));
     driver.ask_ok("guest", "notification:read", &json!({ "notificationId": GUESTS_NOTE }));
-    let read = format!("SELECT 1 / (read AND read_at IS NOT NULL) FROM notifications WHERE id = '{GUESTS_NOTE}'");
-    instance.execute(&read);
+    assert_eq!(read(), (true, true));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::people::{BISTRO, CHEF, LINE_COOK, OWNER};
-use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
+use crate::support::people::{BISTRO, CHEF, LINE_COOK, OWNER, SERVER};
+use crate::support::{Driver, Instance, SERVER_SECRET, event_args, eventually, token};
 
 #[test]
 fn two_thousand_connect_and_join_in_one_moment() {
@@ -155,6 +155,8 @@ fn publishes_to_several_rooms_have_one_order_in_all_of_them() {
     for index in 0..10 {
         driver.ask_ok(&format!("display{index}"), "venue:join", &json!({ "venueId": BISTRO }));
     }
+    driver.connect(&instance, "floor", &token(SERVER));
+    driver.ask_ok("floor", "venue:join", &json!({ "venueId": BISTRO }));
     for name in ["a", "b", "c"] {
         driver.connect(&instance, name, SERVER_SECRET);
     }
@@ -178,6 +180,14 @@ fn publishes_to_several_rooms_have_one_order_in_all_of_them() {
     let seen = sequences(&driver, 900);
     assert_eq!(seen["distinctOrders"], 1);
     assert_eq!((&seen["lengths"]["max"], &seen["duplicates"]), (&json!(900), &json!(0)));
+    // Who is in the venue alone has what is for both in the kitchen's order.
+    driver.call("wait", json!({ "client": "floor", "event": "kitchen:new-order", "count": 600 }));
+    let numbers = |client: &str| -> Vec<u64> {
+        event_args(&driver, client, "kitchen:new-order").iter().map(|order| order["n"].as_u64().unwrap()).collect()
+    };
+    let mut in_the_kitchen = numbers("display0");
+    in_the_kitchen.retain(|n| *n < 20_000);
+    assert_eq!(numbers("floor"), in_the_kitchen);
     driver.call("disconnectAll", json!({ "prefix": "display" }));
 }
 

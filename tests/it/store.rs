@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use expeditor::domain::{Cuid, KitchenStatus, RevocationId, StaffRole, TabStatus, UserId};
+use expeditor::domain::{Cuid, KitchenStatus, NotificationId, RevocationId, StaffRole, TabStatus, UserId};
 use expeditor::store::Store;
 use expeditor::store::log::{Append, ItemChange, PageLimit, Write, Written};
 
@@ -50,7 +50,9 @@ fn look_ups_give_the_same(database: &Database) {
     let sheet = store.block_on(store.tab_sheet(&cuid(GUESTS_TAB))).unwrap().unwrap();
     assert_eq!((sheet.venue.as_str(), sheet.tab.total_cents, sheet.tab.status.as_str()), ("Bistro One", 3531, "OPEN"));
     assert_eq!((sheet.items.len(), sheet.items[1].status.as_str()), (2, "SENT"));
-    let note = |reader: &str| store.block_on(store.read_notification(&user(reader), &user(GUESTS_NOTE))).unwrap();
+    let note = |reader: &str| {
+        store.block_on(store.read_notification(&user(reader), &NotificationId::parse(GUESTS_NOTE).unwrap())).unwrap()
+    };
     assert_eq!([note(GUEST), note(GUEST), note(SERVER)], [true, true, false]);
     let id = RevocationId::parse(&"ab".repeat(32)).unwrap();
     let is_revoked = || store.block_on(store.is_revoked(std::slice::from_ref(&id))).unwrap();

@@ -21,8 +21,8 @@ use crate::actors::ingress::IngressSlot;
 use crate::actors::messages::{ClientEvent, EventPayload, Publish, Reply};
 use crate::actors::publication::Receipt;
 use crate::domain::{
-    AuditOutcome, AuditTarget, Command, Cuid, ErrorCode, Event, Identity, KitchenStatus, PublishRequest, Refusal,
-    RoomName, UserId,
+    AuditOutcome, AuditTarget, Command, Cuid, ErrorCode, Event, Identity, KitchenStatus, NotificationId,
+    PublishRequest, Refusal, RoomName,
 };
 use crate::store::log::{Append, ItemChange, PublishName};
 use crate::telemetry::{EventStatus, spans};
@@ -125,7 +125,7 @@ impl Session {
         });
     }
 
-    fn read_notification(&self, notification: UserId, asked: Asked, ctx: &mut Context<Self>) {
+    fn read_notification(&self, notification: NotificationId, asked: Asked, ctx: &mut Context<Self>) {
         const NOT_FOUND: Refusal = Refusal::new(ErrorCode::NotFound, "Notification not found");
         let Some(user) = self.state.identity.user().map(|user| user.id.clone()) else {
             return self.settle(asked, Err(NOT_FOUND));

@@ -43,7 +43,9 @@ use super::backend::{Answer, Backend, Found};
 use super::log::{Between, Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::config::{LogConfig, PostgresConfig};
-use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{
+    Cuid, NotificationId, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId,
+};
 use append::Appender;
 use connection::{Connection, Pool, Rules};
 use herald::Herald;
@@ -175,7 +177,7 @@ impl Backend for Postgres {
         self.read(|connection| lookups::ping(connection).boxed())
     }
 
-    fn read_notification(&self, user: UserId, id: UserId) -> Answer<bool> {
+    fn read_notification(&self, user: UserId, id: NotificationId) -> Answer<bool> {
         self.write(|connection| changes::read_notification(connection, user, id).boxed())
     }
 

@@ -38,7 +38,9 @@ use super::backend::{Answer, Backend, Found};
 use super::log::{Between, Committed, Gone, LogInfo, News, Page, PageLimit, SessionRoom, StoredEvent, Synced, Write};
 use super::rows::{NewItem, OrderRow, StoredItem, TabRow, TabSheet};
 use crate::config::LogConfig;
-use crate::domain::{Cuid, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId};
+use crate::domain::{
+    Cuid, NotificationId, PidKey, Position, RevocationId, RoomName, TabFacts, TableFacts, UserFacts, UserId,
+};
 use connection::{Connection, Pool};
 use rooms::RoomIds;
 use writer::Writer;
@@ -146,7 +148,7 @@ impl Backend for Sqlite {
         on(&self.readers, |connection| lookups::ping(connection).boxed())
     }
 
-    fn read_notification(&self, user: UserId, id: UserId) -> Answer<bool> {
+    fn read_notification(&self, user: UserId, id: NotificationId) -> Answer<bool> {
         on(&self.changes, |connection| changes::read_notification(connection, user, id).boxed())
     }
 
