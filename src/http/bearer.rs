@@ -1,10 +1,9 @@
 //! Who makes a request of a backend: `Authorization: Bearer`, with the backend's secret or a biscuit.
 
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::HttpState;
+use super::{HttpState, authorization};
 use crate::actors::session::{NotIdentified, identify as identify_token};
 use crate::domain::audit::action;
 use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity};
@@ -27,8 +26,7 @@ pub async fn identify(state: &HttpState, request: &HttpRequest) -> Result<Identi
         });
         unauthorized()
     };
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(unauthorized)?;
+    let token = authorization::bearer(request).ok_or_else(unauthorized)?;
     let identified = identify_token(&state.tokens, &state.services.store, token).await;
     match identified {
         Err(NotIdentified::Store(error)) => {

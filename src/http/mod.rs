@@ -1,9 +1,10 @@
 //! The plain HTTP side: health, metrics, the operator's pages, the demo. Everything else is 404 in JSON.
 
-pub(crate) mod admin;
+mod admin;
 pub(crate) mod api;
 pub mod assets;
 mod asyncapi;
+pub(crate) mod authorization;
 mod bearer;
 pub mod demo;
 mod health;
