@@ -96,7 +96,10 @@ fn a_certificate_needs_a_connection_that_is_encrypted() {
 
 #[test]
 fn an_origin_loses_its_path_and_an_empty_value_is_absent() {
-    let config = read(&[("NEXTAUTH_URL", "https://App.example.com/api/auth"), ("PORT", "")]).unwrap();
+    let values = [("NEXTAUTH_URL", "https://App.example.com/api/auth"), ("PORT", ""), ("DATABASE_URL", "")];
+    let config = read(&values).unwrap();
     assert_eq!(config.server.allowed_origins[0], "https://app.example.com");
     assert_eq!(config.server.port, 3002);
+    assert!(!config.database.given);
+    assert!(read(&[("DATABASE_URL", "sqlite://x.db")]).unwrap().database.given);
 }
