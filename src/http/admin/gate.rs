@@ -58,18 +58,20 @@ async fn operator_of(request: &HttpRequest) -> Result<Operator, HttpResponse> {
     let server = request.app_data::<web::Data<SocketServer>>().ok_or_else(not_set_up)?;
     let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
     let token = authorization::bearer_or_password(request);
+    let refuse = |refused| {
+        note(&state.services, refused, peer);
+        answer(refused)
+    };
     let by_policy = match token.as_deref() {
-        Some(token) => operator(&state.tokens, &state.services, token).await.map_err(|error| cannot_tell(&error))?,
+        Some(token) => {
+            state.admin.may_try(peer).map_err(refuse)?;
+            operator(&state.tokens, &state.services, token).await.map_err(|error| cannot_tell(&error))?
+        }
         None => None,
     };
+    state.admin.check(token.as_deref(), peer, by_policy.is_some()).map_err(refuse)?;
     let name = by_policy.as_ref().map_or(AdminAccess::HOLDER, Identity::label).into();
-    match state.admin.check(token.as_deref(), peer, by_policy.is_some()) {
-        Ok(()) => Ok(Operator { name, address: peer }),
-        Err(refused) => {
-            note(&state.services, refused, peer);
-            Err(answer(refused))
-        }
-    }
+    Ok(Operator { name, address: peer })
 }
 
 /// Nothing is said of the token then, and nothing counted against whoever brought it.
