@@ -51,11 +51,7 @@ pub fn configure(
         .route("/metrics", web::get().to(metrics::show))
         .route("/asyncapi.json", web::get().to(asyncapi::show))
         .route("/api/broadcast", web::post().to(api::broadcast))
-        .service(
-            web::resource("/api/rights")
-                .route(web::post().to(rights::read_again))
-                .default_service(web::to(not_allowed)),
-        );
+        .route("/api/rights", web::post().to(rights::read_again));
     config.configure(admin::configure);
     for path in ["/socket.io/", "/socket.io"] {
         config.service(

@@ -69,7 +69,10 @@ fn a_backend_that_cannot_wait_has_rights_read_at_once() {
     ] {
         assert_eq!(instance.post_json("/api/rights", bearer, &body).0, status, "{bearer} {body}");
     }
-    assert_eq!(instance.get("/api/rights", &[]).0, 405);
+    for path in ["/api/rights", "/api/broadcast"] {
+        let nothing_there = (404, json!({ "error": "Not found" }));
+        assert_eq!(instance.get_json(path, &[]), nothing_there, "{path} takes POST alone");
+    }
 }
 
 /// Changes rows, and has the user's rights read again.
