@@ -11,7 +11,7 @@ fn fault(values: &[(&str, &str)]) -> String {
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 #[test]
-fn the_defaults_are_the_contracts() {
+fn the_defaults_are_those_of_the_documents() {
     let config = read(&[]).unwrap();
     assert_eq!(config.server.port, 3002);
     assert_eq!(config.server.host.to_string(), "0.0.0.0");
