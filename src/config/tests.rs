@@ -103,3 +103,25 @@ fn an_origin_loses_its_path_and_an_empty_value_is_absent() {
     assert!(!config.database.given);
     assert!(read(&[("DATABASE_URL", "sqlite://x.db")]).unwrap().database.given);
 }
+
+#[test]
+fn every_variable_is_in_a_table() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    // So that what is asked only where another is given is asked as well.
+    let given = [
+        ("DATABASE_URL", "postgresql://u@h/d"),
+        ("REDIS_URL", "rediss://x"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"),
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+    ];
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    };
+    Config::from_lookup(lookup).unwrap();
+    let rows = include_str!("../../docs/OPERATIONS.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let names: Vec<&str> = rows.filter_map(|row| row.split(" | ").next()).flat_map(|names| names.split('`')).collect();
+    let asked = asked.into_inner();
+    let without: Vec<_> = asked.iter().filter(|name| !names.contains(&name.as_str())).collect();
+    assert!(asked.len() > 50 && without.is_empty(), "{} asked, in no table: {without:?}", asked.len());
+}
