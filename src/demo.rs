@@ -28,8 +28,8 @@ const GUESTS_TAB: &str = "ctabbistro0000000000000001";
 ///
 /// # Errors
 /// Where the secret's file can be neither read nor written, or the database is not the demo's to fill.
-pub fn configure(config: &mut Config, database_given: bool) -> anyhow::Result<()> {
-    if !database_given {
+pub fn configure(config: &mut Config) -> anyhow::Result<()> {
+    if !config.database.given {
         config.database.target = DatabaseTarget::Sqlite(DATABASE.into());
     }
     if matches!(config.database.target, DatabaseTarget::Postgres(_)) {

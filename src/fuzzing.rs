@@ -26,8 +26,8 @@ use crate::config::AuthConfig;
 use crate::domain::{
     Bearer, Command, EventName, Identity, LogId, Offset, PublishRequest, RoomName, UserFacts, UserId, names_a_key,
 };
-use crate::http::admin::gate::token_in;
 use crate::http::api::{Publishes, read_body};
+use crate::http::authorization::bearer_or_password_in;
 use crate::socket::origin::Origins;
 use crate::socket::peer::client_address;
 use crate::socket::{handover, intake};
@@ -136,7 +136,7 @@ pub fn token(text: &str) {
     if let Ok(Claim::Backend) = TOKENS.verify(text) {
         assert_eq!(text, SERVER_SECRET);
     }
-    token_in(text);
+    bearer_or_password_in(text);
     let Ok(claims) = serde_json::from_str::<serde_json::Value>(text) else { return };
     let key = EncodingKey::from_secret(USER_SECRET.as_bytes());
     let Ok(signed) = jsonwebtoken::encode(&Header::default(), &claims, &key) else { return };

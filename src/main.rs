@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 fn serve(demo: bool) -> anyhow::Result<()> {
     let mut config = Config::from_env()?;
     if demo {
-        demo::configure(&mut config, std::env::var_os("DATABASE_URL").is_some())?;
+        demo::configure(&mut config)?;
     }
     let traces = Traces::start(config.traces.as_ref())?;
     telemetry::init_logging(config.telemetry, &traces)?;

@@ -32,8 +32,7 @@ pub async fn drain(directory: &Directory, services: Option<&SessionServices>, dr
         session.do_send(Drain);
     }
     // Time is left for what was accepted to be stored, whoever is still there.
-    let last = limit.saturating_sub(MARGIN.min(limit / 4));
-    if timeout_at(began + last, directory.emptied()).await.is_err() {
+    if timeout_at(began + spread, directory.emptied()).await.is_err() {
         tracing::warn!(left = directory.len(), "some sessions did not end in time");
     }
     let Some(services) = services else { return };

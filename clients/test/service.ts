@@ -82,6 +82,7 @@ export class Service {
       if (place === 'kitchen') socket.emit('kitchen:orders', { ...payload, orders: this.orders, offset: '' });
     } else if (verb === 'leave') {
       await socket.leave(room);
+      acknowledge?.({ ok: true });
     } else if (event === 'broadcast') {
       this.publish(socket, payload as unknown as Published, acknowledge);
     } else {

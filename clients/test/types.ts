@@ -40,6 +40,8 @@ socket.emit('broadcast', { rooms: [ROOM.tab('ctab'), ROOM.user('u')], event: 'x'
 void ask(socket, 'kitchen:bump', { tabItemId: 'citem' }).then((answer) => answer.ok && answer.tabItemId.length);
 // @ts-expect-error only an answer that is ok has the reply
 void ask(socket, 'kitchen:bump', { tabItemId: 'citem' }).then((answer) => answer.tabItemId);
+// @ts-expect-error a leave that is ok has nothing more to say
+void ask(socket, 'tab:leave', { tabId: 'ctab' }).then((answer) => answer.ok && answer.tabId);
 // @ts-expect-error not an error code
 void ask(socket, 'tab:join', { tabId: 'c' }).then((answer) => !answer.ok && answer.error.code === 'GONE');
 

@@ -72,8 +72,16 @@ impl AdminAccess {
         secrets::any_is(&self.tokens, token)
     }
 
+    /// Whether what comes from there is looked at: to be asked before anything else is asked of a token.
+    ///
+    /// # Errors
+    /// [`NotAdministrator::TooMany`].
+    pub fn may_try(&self, address: Option<IpAddr>) -> Result<(), NotAdministrator> {
+        self.check_failures(&self.failures.lock(), key(address), Instant::now()).map(drop)
+    }
+
     /// Looks at what someone shows, and counts it where it is wrong. It may be a biscuit: `by_policy` is what the
-    /// policy says of its holder.
+    /// policy says of its holder. The limit holds here as well, so that many at once try no more than one after another.
     ///
     /// # Errors
     /// Why it does not let them in.
@@ -89,13 +97,9 @@ impl AdminAccess {
         now: Instant,
     ) -> Result<(), NotAdministrator> {
         let token = token.ok_or(NotAdministrator::Missing)?;
-        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let address = key(address);
         let mut failures = self.failures.lock();
-        let before = failures.get(&address).map_or(0.0, |failures| failures.at(now).count);
-        // Not even a right one is looked at, or guessing would go on as fast as before.
-        if before > self.max_failures - 1.0 {
-            return Err(NotAdministrator::TooMany { retry_after: Self::FORGIVEN_AFTER });
-        }
+        let before = self.check_failures(&failures, address, now)?;
         if by_policy || self.may_administrate(token) {
             return Ok(());
         }
@@ -105,11 +109,31 @@ impl AdminAccess {
         Err(NotAdministrator::Wrong)
     }
 
+    /// How many of an address count now, if another may come.
+    fn check_failures(
+        &self,
+        failures: &HashMap<IpAddr, Failures>,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<f64, NotAdministrator> {
+        let count = failures.get(&address).map_or(0.0, |failures| failures.at(now).count);
+        // Not even a right one is looked at past it, or guessing would go on as fast as before.
+        if count > self.max_failures - 1.0 {
+            return Err(NotAdministrator::TooMany { retry_after: Self::FORGIVEN_AFTER });
+        }
+        Ok(count)
+    }
+
     /// Forgets addresses that have not failed for a while.
     pub fn forget_idle(&self) {
         let now = Instant::now();
         self.failures.lock().retain(|_, failures| failures.at(now).count > 0.0);
     }
+}
+
+/// All of whom it is not known are one.
+fn key(address: Option<IpAddr>) -> IpAddr {
+    address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 #[cfg(test)]
@@ -147,6 +171,8 @@ mod tests {
             assert_eq!(access.check_at(Some("wrong"), guesser, false, now), Err(NotAdministrator::Wrong));
         }
         assert!(matches!(access.check_at(Some("right"), guesser, false, now), Err(NotAdministrator::TooMany { .. })));
+        assert!(matches!(access.may_try(guesser), Err(NotAdministrator::TooMany { .. })));
+        assert_eq!(access.may_try(Some(IpAddr::V4(Ipv4Addr::LOCALHOST))), Ok(()));
         assert_eq!(access.check_at(Some("right"), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), false, now), Ok(()));
         assert_eq!(access.check_at(Some("right"), guesser, false, now + Duration::from_secs(4)), Ok(()));
     }

@@ -14,6 +14,8 @@ use super::variables::Variables;
 #[derive(Clone, Debug)]
 pub struct DatabaseConfig {
     pub target: DatabaseTarget,
+    /// Whether the environment names it; otherwise it is the default.
+    pub given: bool,
     /// How long one look-up or change may take.
     pub timeout: Duration,
 }
@@ -82,7 +84,9 @@ impl DatabaseConfig {
 
     pub(super) fn read(env: &Variables<'_>) -> Result<Self, ConfigError> {
         const VARIABLE: &str = "DATABASE_URL";
-        let url = env.get(VARIABLE).unwrap_or_else(|| "sqlite://expeditor.db".to_owned());
+        let named = env.get(VARIABLE);
+        let given = named.is_some();
+        let url = named.unwrap_or_else(|| "sqlite://expeditor.db".to_owned());
         let fault = |fault: &str| ConfigError { variable: VARIABLE, fault: fault.to_owned(), takes: Self::TAKES };
         let target = match url.split_once("://") {
             // What stands before a query string; SQLite needs none of the parameters.
@@ -99,7 +103,7 @@ impl DatabaseConfig {
             _ => return Err(fault("not a database URL")),
         };
         let timeout = env.whole("DATABASE_TIMEOUT", 100..=60_000, 5_000, "milliseconds from 100 to 60000")?;
-        Ok(Self { target, timeout: Duration::from_millis(timeout) })
+        Ok(Self { target, given, timeout: Duration::from_millis(timeout) })
     }
 }
 

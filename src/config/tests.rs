@@ -11,7 +11,7 @@ fn fault(values: &[(&str, &str)]) -> String {
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 #[test]
-fn the_defaults_are_the_contracts() {
+fn the_defaults_are_those_of_the_documents() {
     let config = read(&[]).unwrap();
     assert_eq!(config.server.port, 3002);
     assert_eq!(config.server.host.to_string(), "0.0.0.0");
@@ -96,7 +96,32 @@ fn a_certificate_needs_a_connection_that_is_encrypted() {
 
 #[test]
 fn an_origin_loses_its_path_and_an_empty_value_is_absent() {
-    let config = read(&[("NEXTAUTH_URL", "https://App.example.com/api/auth"), ("PORT", "")]).unwrap();
+    let values = [("NEXTAUTH_URL", "https://App.example.com/api/auth"), ("PORT", ""), ("DATABASE_URL", "")];
+    let config = read(&values).unwrap();
     assert_eq!(config.server.allowed_origins[0], "https://app.example.com");
     assert_eq!(config.server.port, 3002);
+    assert!(!config.database.given);
+    assert!(read(&[("DATABASE_URL", "sqlite://x.db")]).unwrap().database.given);
+}
+
+#[test]
+fn every_variable_is_in_a_table() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    // So that what is asked only where another is given is asked as well.
+    let given = [
+        ("DATABASE_URL", "postgresql://u@h/d"),
+        ("REDIS_URL", "rediss://x"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"),
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+    ];
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    };
+    Config::from_lookup(lookup).unwrap();
+    let rows = include_str!("../../docs/OPERATIONS.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let names: Vec<&str> = rows.filter_map(|row| row.split(" | ").next()).flat_map(|names| names.split('`')).collect();
+    let asked = asked.into_inner();
+    let without: Vec<_> = asked.iter().filter(|name| !names.contains(&name.as_str())).collect();
+    assert!(asked.len() > 50 && without.is_empty(), "{} asked, in no table: {without:?}", asked.len());
 }

@@ -39,14 +39,7 @@ impl TracesConfig {
         let off = env.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
             || env.get("OTEL_TRACES_EXPORTER").as_deref() == Some("none");
         let Some(endpoint) = endpoint(env)?.filter(|_| !off) else { return Ok(None) };
-        let protocol = env.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| env.get("OTEL_EXPORTER_OTLP_PROTOCOL"));
-        if let Some(other) = protocol.filter(|protocol| protocol != "http/protobuf") {
-            return Err(ConfigError {
-                variable: "OTEL_EXPORTER_OTLP_PROTOCOL",
-                fault: format!("{other:?} is not spoken here"),
-                takes: "http/protobuf, which collectors take on port 4318",
-            });
-        }
+        check_protocol(env)?;
         Ok(Some(Self {
             endpoint: String::from(endpoint).into(),
             headers: headers(&env.list("OTEL_EXPORTER_OTLP_HEADERS"))?,
@@ -55,6 +48,15 @@ impl TracesConfig {
             authorities: env.get("OTEL_EXPORTER_OTLP_CERTIFICATE").map(PathBuf::from),
         }))
     }
+}
+
+/// The variable for spans alone stands in place of the other one.
+fn check_protocol(env: &Variables<'_>) -> Result<(), ConfigError> {
+    let variables = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+    let given = variables.into_iter().find_map(|variable| Some((variable, env.get(variable)?)));
+    let Some((variable, other)) = given.filter(|(_, protocol)| protocol != "http/protobuf") else { return Ok(()) };
+    let fault = format!("{other:?} is not spoken here");
+    Err(ConfigError { variable, fault, takes: "http/protobuf, which collectors take on port 4318" })
 }
 
 /// The variable for spans alone is taken as it is; to the other one the standard path is added.
@@ -184,6 +186,14 @@ mod tests {
     fn a_collector_that_speaks_something_else_is_refused() {
         let fault = read(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).unwrap_err();
         assert_eq!(fault.variable, "OTEL_EXPORTER_OTLP_PROTOCOL");
+        let spans = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json");
+        let fault = read(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), spans]).unwrap_err().to_string();
+        assert!(fault.starts_with("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: \"http/json\" is not spoken"), "{fault}");
+        let spans = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
+        assert!(
+            read(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), spans]).is_ok(),
+            "it stands in place of both"
+        );
         let fault = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")]).unwrap_err();
         assert_eq!(fault.variable, "OTEL_EXPORTER_OTLP_ENDPOINT");
     }

@@ -7,12 +7,14 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+use super::bearer::Requester;
 use super::{HttpState, bearer};
 use crate::access::Decisions;
 use crate::actors::messages::{Publish, Published};
 use crate::actors::publication::Receipt;
 use crate::actors::session::{publishing, read_publish};
-use crate::domain::{AuditTarget, ErrorCode, Identity, Refusal};
+use crate::domain::{AuditTarget, ErrorCode, Refusal};
+use crate::socket::SocketServer;
 use crate::socket::body::{self, BodyError};
 use crate::telemetry::spans::{self, Caller};
 
@@ -23,14 +25,19 @@ const MAX_PUBLISHES: usize = 1_000;
 /// answers for each, in order: `{ok, id, offset, durable}` or `{ok: false, error}`.
 ///
 /// 400 where the body is no JSON of that shape, 401 without a token that holds, 413 where it is too large.
-pub async fn broadcast(state: web::Data<HttpState>, request: HttpRequest, body: web::Payload) -> HttpResponse {
-    let identity = match bearer::identify(&state, &request).await {
-        Ok(identity) => identity,
+pub async fn broadcast(
+    state: web::Data<HttpState>,
+    server: web::Data<SocketServer>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    let requester = match bearer::identify(&state, &server, &request).await {
+        Ok(requester) => requester,
         Err(refused) => return refused,
     };
     let decisions = Decisions::new(state.services.policy.clone());
     let caller = Caller { traceparent: header(&request, "traceparent"), tracestate: header(&request, "tracestate") };
-    let publisher = Publisher { state: &state, identity, caller, decisions };
+    let publisher = Publisher { state: &state, requester, caller, decisions };
     if state.draining.load(std::sync::atomic::Ordering::Acquire) {
         return HttpResponse::ServiceUnavailable().json(json!({ "error": "Shutting down" }));
     }
@@ -109,7 +116,7 @@ impl Answer {
 /// Who publishes, for the length of one request.
 struct Publisher<'a> {
     state: &'a HttpState,
-    identity: Identity,
+    requester: Requester,
     /// The span that the request is part of, where it says so.
     caller: Caller<'a>,
     decisions: Decisions,
@@ -136,12 +143,12 @@ impl Publisher<'_> {
         let services = &self.state.services;
         let span = spans::publish("http");
         spans::continue_from(&span, self.caller);
-        let request = read_publish(&services.store, &self.decisions, &self.identity, json).await;
+        let request = read_publish(&services.store, &self.decisions, &self.requester.identity, json).await;
         let request = request.inspect_err(|refusal| {
             spans::answered(&span, Err(refusal));
             self.audit(Err(refusal), AuditTarget::default());
         })?;
-        let (append, id) = publishing(services, &self.identity, request);
+        let (append, id) = publishing(services, &self.requester.identity, request);
         spans::describe(&span, &id, append.event.name(), append.rooms.len());
         let (receipt, outcome) = Receipt::for_caller(id);
         let rooms = append.rooms.clone();
@@ -151,7 +158,7 @@ impl Publisher<'_> {
     }
 
     fn audit(&self, outcome: Result<(), &Refusal>, target: AuditTarget) {
-        self.state.services.audit_request("broadcast", Some(&self.identity), outcome, target);
+        self.requester.record(&self.state.services, "broadcast", outcome, target);
     }
 }
 

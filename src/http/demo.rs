@@ -6,13 +6,13 @@ mod tab;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use actix_web::http::header::{AUTHORIZATION, LOCATION};
+use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{NaiveDateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::assets;
+use super::{assets, authorization};
 use crate::access::Tokens;
 use crate::access::policy::{self, Place, Question};
 use crate::actors::messages::Publish;
@@ -83,8 +83,7 @@ impl Failure {
 
 impl Demo {
     async fn identify(&self, request: &HttpRequest) -> Result<Identity, Failure> {
-        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Failure::Unauthorized)?;
+        let token = authorization::bearer(request).ok_or(Failure::Unauthorized)?;
         match identify(&self.tokens, &self.services.store, token).await {
             Ok((identity, _)) => Ok(identity),
             Err(NotIdentified::Store(error)) => Err(error.into()),

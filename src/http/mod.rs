@@ -1,9 +1,10 @@
 //! The plain HTTP side: health, metrics, the operator's pages, the demo. Everything else is 404 in JSON.
 
-pub(crate) mod admin;
+mod admin;
 pub(crate) mod api;
 pub mod assets;
 mod asyncapi;
+pub(crate) mod authorization;
 mod bearer;
 pub mod demo;
 mod health;
@@ -50,11 +51,7 @@ pub fn configure(
         .route("/metrics", web::get().to(metrics::show))
         .route("/asyncapi.json", web::get().to(asyncapi::show))
         .route("/api/broadcast", web::post().to(api::broadcast))
-        .service(
-            web::resource("/api/rights")
-                .route(web::post().to(rights::read_again))
-                .default_service(web::to(not_allowed)),
-        );
+        .route("/api/rights", web::post().to(rights::read_again));
     config.configure(admin::configure);
     for path in ["/socket.io/", "/socket.io"] {
         config.service(

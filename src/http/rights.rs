@@ -14,7 +14,7 @@ use crate::actors::cluster_bridge::Announcement;
 use crate::actors::messages::ReadRights;
 use crate::domain::audit::action;
 use crate::domain::{AuditTarget, ErrorCode, Refusal, UserId};
-use crate::socket::body;
+use crate::socket::{SocketServer, body};
 
 /// Bytes; it names one user.
 const MAX_BODY: usize = 16 * 1024;
@@ -26,16 +26,21 @@ struct Body {
 }
 
 /// 200 once the user's sessions have been told; 400, 401, 403, 503.
-pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body: web::Payload) -> HttpResponse {
-    let identity = match bearer::identify(&state, &request).await {
-        Ok(identity) => identity,
+pub async fn read_again(
+    state: web::Data<HttpState>,
+    server: web::Data<SocketServer>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    let requester = match bearer::identify(&state, &server, &request).await {
+        Ok(requester) => requester,
         Err(refused) => return refused,
     };
     let services = &state.services;
-    if services.policy.decide(&identity, &Question::anywhere(Operation::Rights), SystemTime::now()).is_err() {
-        tracing::info!(user = identity.label(), "may not have rights read again");
+    if services.policy.decide(&requester.identity, &Question::anywhere(Operation::Rights), SystemTime::now()).is_err() {
+        tracing::info!(user = requester.identity.label(), "may not have rights read again");
         let refusal = Refusal::forbidden("Not authorized");
-        services.audit_request(action::RIGHTS, Some(&identity), Err(&refusal), AuditTarget::default());
+        requester.record(services, action::RIGHTS, Err(&refusal), AuditTarget::default());
         return refused(HttpResponse::Forbidden(), refusal);
     }
     let body = match body::read(body, MAX_BODY, state.request_patience, &services.metrics).await {
@@ -51,7 +56,7 @@ pub async fn read_again(state: web::Data<HttpState>, request: HttpRequest, body:
     }
     match services.rights.send(ReadRights { user }).await {
         Ok(Ok(())) => {
-            services.audit_request(action::RIGHTS, Some(&identity), Ok(()), target);
+            requester.record(services, action::RIGHTS, Ok(()), target);
             HttpResponse::Ok().json(json!({ "ok": true }))
         }
         Ok(Err(error)) => {

@@ -113,6 +113,12 @@ fn who_guesses_has_to_wait_even_with_a_biscuit() {
         assert_eq!(instance.metric(&format!(r#"expeditor_admin_refusals_total{{cause="{cause}"}}"#)), count, "{cause}");
     }
     assert_eq!(instance.metric(r#"expeditor_limited_total{limit="admin_attempts"}"#), 1);
+    let asked = || instance.metric(r#"expeditor_store_seconds_count{backend="sqlite",query="users"}"#);
+    let (before, of_a_user) = (asked(), keys.mint(&["--role", "ADMIN", "--user", CHEF]));
+    assert_eq!(connect(&driver, &instance, &json!({ "password": of_a_user }))["message"], "invalid credentials");
+    let bearer = format!("Bearer {of_a_user}");
+    assert_eq!(instance.get("/admin/api/actors", &[("authorization", &bearer)]).0, 429);
+    assert_eq!(asked(), before, "what is not looked at costs the database nothing");
     eventually("it has waited", || {
         let answer = connect(&driver, &instance, &json!({ "password": operator }));
         (answer["outcome"] == "connected").then_some(())

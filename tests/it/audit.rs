@@ -111,6 +111,42 @@ fn connections_requests_and_operators_that_were_refused_are_there_by_cause() {
 }
 
 #[test]
+fn a_backends_requests_have_their_clients_address_and_one_without_a_token_is_there() {
+    let instance = Instance::with(&[("ADMIN_TOKEN", OPERATOR), ("TRUSTED_PROXIES", "127.0.0.1")]);
+    let post = |path: &str, client: &str, token: Option<&str>, body: &Value| {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let mut headers = vec![("x-forwarded-for", client)];
+        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        instance.post_with(path, &headers, body).0
+    };
+    let kitchen = json!({ "room": format!("kitchen:{BISTRO}"), "event": "e" });
+    assert_eq!(post("/api/broadcast", "10.0.0.1", Some("wrong"), &kitchen), 401);
+    assert_eq!(post("/api/broadcast", "10.0.0.2", Some(SERVER_SECRET), &kitchen), 200);
+    assert_eq!(post("/api/broadcast", "10.0.0.3", Some(SERVER_SECRET), &json!({ "room": "nowhere" })), 200);
+    assert_eq!(post("/api/rights", "10.0.0.4", Some(SERVER_SECRET), &json!({ "userId": OWNER })), 200);
+    for _ in 0..50 {
+        assert_eq!(post("/api/rights", "10.0.0.5", None, &json!({ "userId": OWNER })), 401);
+    }
+    let addresses =
+        |query: &str| eventually_records(&instance, query, 1)[0]["address"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(addresses("?action=broadcast&outcome=done"), "10.0.0.2");
+    assert_eq!(addresses("?action=broadcast&outcome=refused"), "10.0.0.3");
+    assert_eq!(addresses("?action=rights:read"), "10.0.0.4");
+    let refused = eventually("all that were refused", || {
+        let records = records(&instance, "?action=request&outcome=refused");
+        let times: i64 = records.iter().map(|record| record["times"].as_i64().unwrap()).sum();
+        (times == 51).then_some(records)
+    });
+    let (first, without) = refused.split_last().unwrap();
+    assert_eq!((&first["cause"], &first["address"]), (&json!("malformed"), &json!("10.0.0.1")));
+    assert!(without.len() < 20, "what is alike is one row: {}", without.len());
+    for record in without {
+        assert_eq!((&record["cause"], &record["address"]), (&json!("missing"), &json!("10.0.0.5")));
+        assert_eq!(record["actor"], Value::Null);
+    }
+}
+
+#[test]
 fn what_operators_and_backends_do_is_there_and_no_token_ever() {
     let (instance, driver) = (instance(), Driver::node());
     let user_token = token(CHEF);

@@ -1,4 +1,4 @@
-//! Bad input gets the contract's answer, and the session goes on; what is no packet ends the connection.
+//! Bad input gets the specification's answer, and the session goes on; what is no packet ends the connection.
 
 use serde_json::{Value, json};
 

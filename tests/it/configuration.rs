@@ -68,6 +68,16 @@ fn migrate_says_what_it_applied_and_then_has_nothing_to_apply() {
     assert!(folder.path().join("expeditor.db").exists());
 }
 
+#[test]
+fn the_demo_keeps_to_its_own_file_where_the_databases_variable_is_empty() {
+    let folder = tempdir().unwrap();
+    let mut program = serve(folder.path(), "0", &[("DATABASE_URL", "")]);
+    assert!(folder.path().join("expeditor-demo.db").exists());
+    assert!(!folder.path().join("expeditor.db").exists());
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+}
+
 fn free_port() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }

@@ -72,6 +72,32 @@ fn the_dashboard_and_the_alerts_speak_of_metrics_that_there_are() {
     promtool(&["check", "metrics"], Some(&text));
 }
 
+/// What says nothing of a process that maps its database's file.
+const WITHOUT_PANEL: [&str; 2] = ["process_virtual_memory_bytes", "process_virtual_memory_max_bytes"];
+
+#[test]
+fn every_metric_is_explained_and_on_the_dashboard() {
+    let text = Instance::start().get("/metrics", &[]).1;
+    let there: BTreeSet<String> =
+        text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).map(str::to_owned).collect();
+    assert!(there.len() > 40, "{there:?}");
+    let operations = document("OPERATIONS.md");
+    let rows = operations.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let mut explained: Vec<String> = rows.flat_map(|names| metrics_in(names).into_iter()).collect();
+    explained.sort_unstable();
+    let twice: Vec<_> = explained.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+    assert!(twice.is_empty(), "{twice:?} are explained twice");
+    let explained: BTreeSet<String> = explained.into_iter().collect();
+    let dashboard = metrics_in(&document("grafana-dashboard.json"));
+    let without_row: Vec<_> = there.difference(&explained).collect();
+    assert!(without_row.is_empty(), "{without_row:?} are in no row of OPERATIONS.md");
+    let without_panel = there.difference(&dashboard).filter(|name| !WITHOUT_PANEL.contains(&name.as_str()));
+    let without_panel: Vec<_> = without_panel.collect();
+    assert!(without_panel.is_empty(), "{without_panel:?} are on no panel of the dashboard");
+    let gone: Vec<_> = explained.difference(&there).collect();
+    assert!(gone.is_empty(), "{gone:?} are explained and not there");
+}
+
 #[test]
 fn the_metrics_tell_joins_by_outcome_what_the_database_took_and_what_the_process_takes() {
     let (instance, driver) = (Instance::start(), Driver::node());

@@ -76,6 +76,17 @@ fn http_takes_one_publish_or_many_and_answers_in_their_order() {
 }
 
 #[test]
+fn the_name_of_a_backends_scheme_is_of_either_case() {
+    let instance = Instance::start();
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let headers = [("authorization", &*format!("{scheme} {SERVER_SECRET}"))];
+        let publish = json!({ "room": kitchen(), "event": "e", "payload": 1 });
+        assert_eq!(instance.post_with("/api/broadcast", &headers, &publish).0, 200, "{scheme}");
+        assert_eq!(instance.post_with("/api/rights", &headers, &json!({ "userId": "nobody" })).0, 200, "{scheme}");
+    }
+}
+
+#[test]
 fn http_says_that_it_stops() {
     let (house, driver) = (House::new(&[("DRAIN_SECS", "3")]), Driver::node());
     let server = house.serve(free_port());

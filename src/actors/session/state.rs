@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_have_the_contracts_shapes() {
+    fn answers_have_the_specifications_shapes() {
         let success = Success::joined(&room("tab:c00000001"));
         assert_eq!(success.event_packet().unwrap().text(), r#"2["tab:joined",{"tabId":"c00000001"}]"#);
         assert_eq!(success.ack().get(), r#"{"ok":true,"tabId":"c00000001"}"#);

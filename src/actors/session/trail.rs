@@ -1,5 +1,7 @@
 //! What a session tells the audit trail.
 
+use std::net::IpAddr;
+
 use super::{Session, SessionServices};
 use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity, Refusal, RoomName};
 
@@ -39,18 +41,19 @@ impl SessionServices {
     pub fn audit_request(
         &self,
         action: &'static str,
-        identity: Option<&Identity>,
+        identity: &Identity,
+        address: Option<IpAddr>,
         outcome: Result<(), &Refusal>,
         target: AuditTarget,
     ) {
         self.audit.record(AuditRecord {
-            actor: identity.map(|identity| identity.label().into()),
+            actor: Some(identity.label().into()),
             action,
             outcome: outcome.map_or_else(outcome_of, |()| AuditOutcome::Done),
             cause: outcome.err().map(|refusal| refusal.code.as_str()),
             target,
             session: None,
-            address: None,
+            address,
         });
     }
 }

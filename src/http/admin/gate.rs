@@ -6,17 +6,15 @@ use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{CACHE_CONTROL, HOST, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::access::{AdminAccess, NotAdministrator};
 use crate::actors::session::{SessionServices, operator};
 use crate::domain::{AuditOutcome, AuditRecord, AuditTarget, Identity};
-use crate::http::HttpState;
+use crate::http::{HttpState, authorization};
 use crate::socket::SocketServer;
 use crate::socket::handover::peer_of;
 use crate::store::StoreError;
@@ -59,19 +57,21 @@ async fn operator_of(request: &HttpRequest) -> Result<Operator, HttpResponse> {
     let state = request.app_data::<web::Data<HttpState>>().ok_or_else(not_set_up)?;
     let server = request.app_data::<web::Data<SocketServer>>().ok_or_else(not_set_up)?;
     let peer = peer_of(server, request.headers(), request.peer_addr().map(|peer| peer.ip()));
-    let token = token(request);
+    let token = authorization::bearer_or_password(request);
+    let refuse = |refused| {
+        note(&state.services, refused, peer);
+        answer(refused)
+    };
     let by_policy = match token.as_deref() {
-        Some(token) => operator(&state.tokens, &state.services, token).await.map_err(|error| cannot_tell(&error))?,
+        Some(token) => {
+            state.admin.may_try(peer).map_err(refuse)?;
+            operator(&state.tokens, &state.services, token).await.map_err(|error| cannot_tell(&error))?
+        }
         None => None,
     };
+    state.admin.check(token.as_deref(), peer, by_policy.is_some()).map_err(refuse)?;
     let name = by_policy.as_ref().map_or(AdminAccess::HOLDER, Identity::label).into();
-    match state.admin.check(token.as_deref(), peer, by_policy.is_some()) {
-        Ok(()) => Ok(Operator { name, address: peer }),
-        Err(refused) => {
-            note(&state.services, refused, peer);
-            Err(answer(refused))
-        }
-    }
+    Ok(Operator { name, address: peer })
 }
 
 /// Nothing is said of the token then, and nothing counted against whoever brought it.
@@ -107,22 +107,4 @@ fn is_our_own_page(request: &HttpRequest) -> bool {
     let Some(origin) = request.headers().get(ORIGIN) else { return true };
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
     authority.zip(text(HOST)).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
-}
-
-fn token(request: &HttpRequest) -> Option<String> {
-    token_in(request.headers().get(AUTHORIZATION)?.to_str().ok()?)
-}
-
-/// The token in the value of an `Authorization` header, if it is of one of the two schemes.
-pub(crate) fn token_in(header: &str) -> Option<String> {
-    let (scheme, rest) = header.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.trim().to_owned());
-    }
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    // What cannot be read was shown all the same, and is counted as wrong.
-    Some(decoded.and_then(|text| text.split_once(':').map(|(_, password)| password.to_owned())).unwrap_or_default())
 }

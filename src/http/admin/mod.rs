@@ -4,7 +4,7 @@ mod actions;
 mod actors;
 mod audit;
 mod events;
-pub(crate) mod gate;
+mod gate;
 mod page;
 mod rooms;
 mod sessions;

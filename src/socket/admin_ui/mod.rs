@@ -136,7 +136,10 @@ impl AdminUi {
         }
         let token = auth.password.as_deref();
         let by_policy = match token {
-            Some(token) => biscuit_operator(&self.tokens, &self.services, token).await?,
+            Some(token) => {
+                self.access.may_try(peer)?;
+                biscuit_operator(&self.tokens, &self.services, token).await?
+            }
             None => None,
         };
         self.access.check(token, peer, by_policy.is_some())?;

@@ -107,7 +107,7 @@ mod tests {
     fn open(folder: &tempfile::TempDir) -> SqliteConnection {
         let path = folder.path().join("log.db");
         let target = DatabaseTarget::Sqlite(path.clone());
-        migrations::run(&DatabaseConfig { target, timeout: Duration::from_secs(1) }).unwrap();
+        migrations::run(&DatabaseConfig { target, given: true, timeout: Duration::from_secs(1) }).unwrap();
         SqliteConnection::establish(&path.to_string_lossy()).unwrap()
     }
 

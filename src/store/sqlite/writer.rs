@@ -208,8 +208,12 @@ mod tests {
     fn open(folder: &tempfile::TempDir) -> Writer {
         let path = folder.path().join("log.db");
         let target = crate::config::DatabaseTarget::Sqlite(path.clone());
-        crate::store::migrations::run(&crate::config::DatabaseConfig { target, timeout: Duration::from_secs(1) })
-            .unwrap();
+        crate::store::migrations::run(&crate::config::DatabaseConfig {
+            target,
+            given: true,
+            timeout: Duration::from_secs(1),
+        })
+        .unwrap();
         Writer::open(&path, Duration::from_secs(1)).unwrap()
     }
 

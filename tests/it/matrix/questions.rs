@@ -115,6 +115,7 @@ pub fn over_http(instance: &Instance, someone: &Someone, published: &[String]) -
         ("GET /metrics as JSON", instance.get_json("/metrics", &as_json).0.to_string()),
         ("GET /asyncapi.json", get("/asyncapi.json")),
         ("GET /socket.io/", get("/socket.io/?EIO=4&transport=polling")),
+        ("GET /api/broadcast", get("/api/broadcast")),
         ("GET /api/rights", get("/api/rights")),
         ("GET /elsewhere", get("/elsewhere")),
         ("POST /demo/orders", post("/demo/orders", json!({ "tabId": GUESTS_TAB, "items": [] }))),

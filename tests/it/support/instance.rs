@@ -101,8 +101,15 @@ impl Instance {
 
     /// The status and answer of a `POST` with this token as Bearer.
     pub fn post_json(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
+        self.post_with(path, &[("authorization", &format!("Bearer {token}"))], body)
+    }
+
+    pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, Value) {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let request = agent.post(format!("{}{path}", self.url())).header("authorization", format!("Bearer {token}"));
+        let mut request = agent.post(format!("{}{path}", self.url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let mut response = request.send(body.to_string()).unwrap();
         let text = response.body_mut().read_to_string().unwrap();
         (response.status().as_u16(), serde_json::from_str(&text).unwrap())

@@ -181,13 +181,13 @@ type Command<Payload, Reply> = { payload: Payload; reply: Reply };
 /** Every event that a client may send: its payload, and what comes back with `ok: true`. */
 export interface Commands {
   'tab:join': Command<{ tabId: string } & Since, { tabId: string } & Entered>;
-  'tab:leave': Command<{ tabId: string }, { tabId: string }>;
+  'tab:leave': Command<{ tabId: string }, object>;
   'venue:join': Command<{ venueId: string } & Since, { venueId: string } & Entered>;
-  'venue:leave': Command<{ venueId: string }, { venueId: string }>;
+  'venue:leave': Command<{ venueId: string }, object>;
   'kitchen:join': Command<{ venueId: string } & Since, { venueId: string } & Entered>;
-  'kitchen:leave': Command<{ venueId: string }, { venueId: string }>;
+  'kitchen:leave': Command<{ venueId: string }, object>;
   'table:join': Command<{ tableId: string } & Since, { tableId: string } & Entered>;
-  'table:leave': Command<{ tableId: string }, { tableId: string }>;
+  'table:leave': Command<{ tableId: string }, object>;
   'kitchen:update-status': Command<{ tabItemId: string; status: KitchenStatus }, object>;
   'kitchen:bump': Command<{ tabItemId: string }, { tabItemId: string }>;
   'notification:read': Command<{ notificationId: string }, { notificationId: string }>;
