@@ -83,7 +83,8 @@ impl Reception {
         let auth = auth.and_then(|auth| serde_json::from_value(auth).ok()).unwrap_or_default();
         let outcome = async {
             let (identity, expires_at) = self.identify(&auth).await?;
-            if !identity.is_backend() && !self.services.view.is_durable() {
+            let is_outage = !self.services.view.is_durable();
+            if is_outage && !identity.is_backend() {
                 // In an outage nobody can be sent on from a place in the log; the client tries again.
                 let outage = StoreError::Connection("events wait to be stored".to_owned());
                 return Err(Cause::NotIdentified(outage.into()));
@@ -91,7 +92,9 @@ impl Reception {
             let place = Spender::of(&identity).map(|spender| self.services.sessions.take(Some(spender)));
             let place = place.transpose().map_err(|_| Cause::TooMany)?;
             let decisions = Decisions::new(self.services.policy.clone());
-            let recovery = self.recover(&decisions, &identity, &auth).await;
+            // A backend is there to publish, now as well: it begins anew.
+            let pid = auth.pid.as_ref().and_then(Value::as_str).filter(|_| !is_outage);
+            let recovery = self.recover(&decisions, &identity, pid, &auth).await;
             let recovery = recovery.map_err(|error| Cause::NotIdentified(error.into()))?;
             Ok(Admitted { identity, expires_at, decisions, recovery, place })
         };
@@ -119,9 +122,10 @@ impl Reception {
         &self,
         decisions: &Decisions,
         identity: &Identity,
+        pid: Option<&str>,
         auth: &Auth,
     ) -> Result<Option<Recovery>, StoreError> {
-        let Some(pid) = auth.pid.as_ref().and_then(Value::as_str) else { return Ok(None) };
+        let Some(pid) = pid else { return Ok(None) };
         let offset = auth.offset.as_ref().and_then(Value::as_str);
         let planned = recovery::plan(&self.services, decisions, identity, pid, offset).await?;
         let outcome = planned.as_ref().map_or_else(|not| not.outcome(), |_| "recovered");

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::instance::connect as open;
 use crate::support::people::{BISTRO, BURGER, CHEF, LINE_COOK};
 use crate::support::stock::{Backend, connect, connections, has_each_once, recovered};
-use crate::support::{Driver, Instance, eventually, token};
+use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
 
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
@@ -30,6 +30,7 @@ fn while_the_database_is_locked_events_arrive_and_are_stored_in_order_afterwards
         connect(&driver, &instance.url(), name, &token(CHEF), &[transport]);
         driver.ask_ok(name, "kitchen:join", &json!({ "venueId": BISTRO }));
     }
+    connect(&driver, &instance.url(), "backend", SERVER_SECRET, &["websocket"]);
     backend.publish(&kitchen(), 0);
     has_each_once(&driver, "chef", 1);
     let locked = lock(&instance);
@@ -49,6 +50,11 @@ fn while_the_database_is_locked_events_arrive_and_are_stored_in_order_afterwards
     eventually("what is held back", || (instance.metric("expeditor_log_held") >= 100).then_some(()));
     let (status, ready) = instance.get_json("/health/ready", &[]);
     assert_eq!((status, &ready["ready"], &ready["database"]), (503, &json!(false), &json!(false)));
+    // A backend that loses its connection now, and shows its `pid`, is let in to publish.
+    driver.call("dropTransport", json!({ "client": "backend" }));
+    connections(&driver, "backend", 2);
+    let probe = json!({ "room": kitchen(), "event": "probe", "payload": null });
+    assert_eq!(driver.ask_ok("backend", "broadcast", &probe)["durable"], false);
     // A change cannot be promised, and says so; the client is not left without an answer.
     let answer = driver.ask("chef", "kitchen:bump", &json!({ "tabItemId": BURGER }));
     assert_eq!(answer["error"]["code"], "UNAVAILABLE", "{answer}");
@@ -58,7 +64,7 @@ fn while_the_database_is_locked_events_arrive_and_are_stored_in_order_afterwards
     assert_eq!(backend.ask(&publish)["durable"], false);
     drop(locked);
     eventually("all is stored", || {
-        (instance.metric("expeditor_log_held") == 0 && instance.stored_events() >= 201).then_some(())
+        (instance.metric("expeditor_log_held") == 0 && instance.stored_events() >= 202).then_some(())
     });
     eventually("ready again", || (instance.get("/health/ready", &[]).0 == 200).then_some(()));
     assert_eq!(backend.publish(&kitchen(), 201)["durable"], true);
