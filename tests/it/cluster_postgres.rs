@@ -261,8 +261,8 @@ fn what_a_killed_instance_did_not_answer_is_there_once_when_another_has_been_ask
                 .map(|number| {
                     // One of them is at another from the beginning.
                     let [first, other] = if number == 0 { [1, 1] } else { [0, 1] }.map(|which| &backends[which]);
-                    let published = round * REQUESTS * Publisher::EVENTS;
-                    let (publisher, answered) = (Publisher { number, published, first, other }, &answered);
+                    let before = round * REQUESTS * Publisher::EVENTS;
+                    let (publisher, answered) = (Publisher { number, published: before, first, other }, &answered);
                     scope.spawn(move || publisher.publish(REQUESTS, answered))
                 })
                 .collect();

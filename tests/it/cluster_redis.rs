@@ -102,7 +102,7 @@ fn outlives(mut traffic: Traffic, begin: impl FnOnce(&mut RedisServer), end: imp
     traffic.while_there_is(|cluster, driver| {
         let instances = 0..cluster.servers.len();
         some_traffic(Duration::from_millis(500));
-        let began = Instant::now();
+        let away = Instant::now();
         begin(&mut cluster.redis);
         cluster.relays_no_more();
         for index in instances.clone() {
@@ -118,7 +118,7 @@ fn outlives(mut traffic: Traffic, begin: impl FnOnce(&mut RedisServer), end: imp
                 driver.call("wait", json!({ "client": chef, "event": format!("late{index}"), "timeoutMs": 2_000 }));
             }
         }
-        some_traffic(OUTAGE.saturating_sub(began.elapsed()));
+        some_traffic(OUTAGE.saturating_sub(away.elapsed()));
         for index in instances.clone() {
             let lag = cluster.metric(index, LAG);
             assert!(lag > 8.0, "it grows at instance {index}: {lag} s");
