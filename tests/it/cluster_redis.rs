@@ -129,6 +129,7 @@ fn outlives(mut traffic: Traffic, begin: impl FnOnce(&mut RedisServer), end: imp
         cluster.relays();
         for index in instances {
             eventually("the lag's end", || (cluster.metric(index, LAG) < 1.0).then_some(()));
+            assert_eq!(cluster.count(index, "expeditor_bridge_connected"), 1);
             let relayed = cluster.metric(index, RELAYED);
             eventually("the relay", || (cluster.metric(index, RELAYED) > relayed + 20.0).then_some(()));
         }
