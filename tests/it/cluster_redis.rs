@@ -15,7 +15,7 @@ use crate::support::cluster::{Cluster, health};
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::postgres::Postgres;
 use crate::support::redis::RedisServer;
-use crate::support::stock::{Backend, Pace, connect, connections, has_each_once, recovered};
+use crate::support::stock::{Backend, Pace, connect, connections, has_each_once, recovered, seen};
 use crate::support::wait::SetAtEnd;
 use crate::support::{Driver, Instance, eventually, token};
 
@@ -157,9 +157,11 @@ fn redis_refuses_to_publish_for_ten_seconds() {
 fn a_redis_that_refuses_writes_for_ten_seconds_relays_all_the_same() {
     let postgres = Postgres::start();
     let mut traffic = Traffic::among(Cluster::on_postgres(3, &postgres));
-    traffic.while_there_is(|cluster, _| {
+    traffic.while_there_is(|cluster, driver| {
+        let published = || seen(driver, "chef0").len();
         let mut redis = cluster.redis.connection();
         refuse_writes(&mut redis);
+        let earlier = published();
         let before: Vec<f64> = (0..3).map(|index| cluster.metric(index, RELAYED)).collect();
         let began = Instant::now();
         while began.elapsed() < OUTAGE {
@@ -172,9 +174,12 @@ fn a_redis_that_refuses_writes_for_ten_seconds_relays_all_the_same() {
             some_traffic(Duration::from_millis(200));
         }
         assert!(is_refused(&mut redis, "SET a b") && is_refused(&mut redis, "PING"), "to the end");
+        // Two thirds of it are others'; here and there the log has it sooner.
+        let half = (published() - earlier) as f64 / 2.0;
+        assert!(half > 10.0, "there was traffic");
         for (index, before) in before.into_iter().enumerate() {
             let relayed = cluster.metric(index, RELAYED) - before;
-            assert!(relayed > 500.0, "most of what the two others published, at instance {index}: {relayed}");
+            assert!(relayed > half, "instance {index} has {relayed} by the relay");
         }
     });
 }
