@@ -1,13 +1,14 @@
 //! Several instances relay through Redis: one order, nothing missing, nothing twice.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
 use crate::support::cluster::Cluster;
-use crate::support::people::{BISTRO, CHEF};
-use crate::support::stock::{Backend, always_recovered, connect, connections, has_each_once};
+use crate::support::people::{BISTRO, CHEF, GUESTS_TAB};
+use crate::support::stock::{Backend, always_recovered, connect, connections, has_each_once, seen};
 use crate::support::{Driver, SERVER_SECRET, eventually, token};
 
 fn kitchen() -> String {
@@ -43,22 +44,53 @@ fn three_instances_have_one_order_of_20_000_events() {
     have_one_order(&Cluster::start(3), 20_000);
 }
 
-/// All instances publish at once, as fast as they can; whoever listens at any of them has the same order.
+/// Who is in which of these rooms, at every instance.
+const KINDS: [(&str, &[usize]); 4] = [("one", &[0]), ("two", &[0, 1]), ("other", &[1, 2]), ("all", &[0, 1, 2])];
+
+fn rooms() -> [String; 3] {
+    [kitchen(), format!("venue:{BISTRO}"), format!("tab:{GUESTS_TAB}")]
+}
+
+/// The rooms of event `n`: one of them, or two in one publish.
+fn rooms_of(n: u64) -> &'static [usize] {
+    const ROOMS: [&[usize]; 6] = [&[0], &[0, 1], &[1], &[1, 2], &[2], &[2, 0]];
+    ROOMS[n as usize % ROOMS.len()]
+}
+
+fn is_in(rooms: &[usize], n: u64) -> bool {
+    rooms_of(n).iter().any(|room| rooms.contains(room))
+}
+
+/// All instances publish at once, to one room and to two, as fast as they can. Whoever listens at any of them, in however
+/// many of the rooms, has what went to them in one order, and each once.
 pub fn have_one_order(cluster: &Cluster, events: u64) {
     const AT_ONCE: u64 = 100;
-    let driver = Driver::node();
-    let chefs = chefs(&driver, cluster);
-    let next = std::sync::atomic::AtomicU64::new(0);
+    let (driver, instances) = (Driver::node(), 0..cluster.servers.len());
+    for (kind, rooms) in KINDS {
+        for index in instances.clone() {
+            let name = format!("{kind}{index}");
+            connect(&driver, &cluster.url(index), &name, &token(CHEF), &["websocket"]);
+            for room in rooms {
+                let (event, member, id) =
+                    [("kitchen", "venueId", BISTRO), ("venue", "venueId", BISTRO), ("tab", "tabId", GUESTS_TAB)][*room];
+                driver.ask_ok(&name, &format!("{event}:join"), &json!({ member: id }));
+            }
+        }
+    }
+    let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        for index in 0..cluster.servers.len() {
+        for index in instances {
             let (backend, next) = (Backend::new(&cluster.url(index)), &next);
             scope.spawn(move || {
                 loop {
-                    let first = next.fetch_add(AT_ONCE, std::sync::atomic::Ordering::Relaxed);
+                    let first = next.fetch_add(AT_ONCE, Ordering::Relaxed);
                     if first >= events {
                         return;
                     }
-                    let publish = |n| json!({ "room": kitchen(), "event": "e", "payload": { "n": n } });
+                    let publish = |n| {
+                        let rooms: Vec<String> = rooms_of(n).iter().map(|room| rooms()[*room].clone()).collect();
+                        json!({ "rooms": rooms, "event": "e", "payload": { "n": n } })
+                    };
                     let body = Value::from((first..first + AT_ONCE).map(publish).collect::<Vec<_>>());
                     let (status, answers) = backend.post(SERVER_SECRET, &body.to_string()).unwrap();
                     assert_eq!(status, 200);
@@ -67,12 +99,22 @@ pub fn have_one_order(cluster: &Cluster, events: u64) {
             });
         }
     });
-    for chef in &chefs {
-        driver.call("wait", json!({ "client": chef, "event": "e", "count": events, "timeoutMs": 60_000 }));
+    let wait = |kind: &str, count: u64| {
+        driver.call("waitAll", json!({ "prefix": kind, "event": "e", "count": count, "timeoutMs": 60_000 }));
+    };
+    wait("all", events);
+    let order = seen(&driver, "all0");
+    for (kind, rooms) in KINDS {
+        let expected: Vec<u64> = order.iter().copied().filter(|n| is_in(rooms, *n)).collect();
+        wait(kind, expected.len() as u64);
+        let had = driver.call("sequences", json!({ "prefix": kind, "event": "e", "path": "n" }));
+        assert_eq!(had["distinctOrders"], 1, "{kind}: {}", had["lengths"]);
+        assert!(seen(&driver, &format!("{kind}0")) == expected, "{kind}: another order than in all rooms");
     }
-    let seen = driver.call("sequences", json!({ "prefix": "chef", "event": "e", "path": "n" }));
-    assert_eq!(seen["distinctOrders"], 1, "{}", seen["lengths"]);
-    assert_eq!((seen["lengths"]["max"].as_u64(), seen["duplicates"].as_u64()), (Some(events), Some(0)));
+    // Each once, and what came in one request in its order, whichever rooms it went to.
+    let mut by_request: Vec<Vec<u64>> = vec![Vec::new(); (events / AT_ONCE) as usize];
+    order.iter().for_each(|n| by_request[(n / AT_ONCE) as usize].push(*n));
+    assert!(by_request.into_iter().flatten().eq(0..events));
 }
 
 #[test]

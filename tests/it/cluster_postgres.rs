@@ -1,10 +1,10 @@
 //! Instances on one PostgreSQL and one Redis: what holds on the embedded database holds here.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::{have_one_order, is_recovered_at_another};
 use crate::cluster_node::{answers_what_node_asks, moves_the_lease_on, reaches_all_four};
@@ -12,11 +12,13 @@ use crate::cluster_outage::restarts_one_after_the_other;
 use crate::cluster_redis::{Traffic, outlives_redis};
 use crate::support::biscuits::{Keys, expeditor};
 use crate::support::cluster::Cluster;
+use crate::support::house::{Server, free_port};
 use crate::support::mixed::Mixed;
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::postgres::Postgres;
-use crate::support::stock::{Backend, Pace, connect, recovered, seen};
-use crate::support::{Driver, Instance, eventually, token};
+use crate::support::proxy::Proxy;
+use crate::support::stock::{Backend, Pace, always_recovered, connect, recovered, seen};
+use crate::support::{Driver, Instance, SERVER_SECRET, eventually, token};
 
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
@@ -183,5 +185,108 @@ fn postgres_is_killed_for_ten_seconds_and_live_events_reach_all_three_instances_
         driver.call("wait", json!({ "client": chef, "event": "e", "count": all }));
         are_all_of(chef, &seen(&driver, chef), &published);
         assert_eq!(recovered(&driver, chef), [false], "{chef} has noticed nothing");
+    }
+}
+
+/// What one publisher does while an instance is killed: requests with several events each, every one with a name.
+struct Publisher<'a> {
+    number: u64,
+    /// How many events it has published.
+    published: u64,
+    first: &'a Backend,
+    other: &'a Backend,
+}
+
+impl Publisher<'_> {
+    const EVENTS: u64 = 5;
+
+    /// The answers to one request, or `None` where there are none.
+    fn ask(&self, backend: &Backend, from: u64) -> Option<Value> {
+        let publish = |n: u64| {
+            let n = self.number * OF_ONE + n;
+            json!({ "room": kitchen(), "event": "e", "payload": { "n": n }, "id": format!("k{n}") })
+        };
+        let body = Value::from((from..from + Self::EVENTS).map(publish).collect::<Vec<_>>());
+        let (status, answers) = backend.post(SERVER_SECRET, &body.to_string())?;
+        let durable = answers.as_array().is_some_and(|answers| answers.iter().all(|answer| answer["durable"] == true));
+        assert!(status == 200 && durable, "{status} {answers}");
+        Some(answers)
+    }
+
+    /// Publishes at the first until it is killed, and what that did not answer once more at the other. How many
+    /// requests had to be repeated.
+    fn publish(mut self, requests: u64, answered: &AtomicU64) -> u64 {
+        let mut backend = self.first;
+        let (mut last, mut repeated) = (None, 0);
+        for _ in 0..requests {
+            let from = self.published;
+            let answers = self.ask(backend, from).unwrap_or_else(|| {
+                repeated += 1;
+                backend = self.other;
+                if let Some((from, answers)) = &last {
+                    assert_eq!(self.ask(backend, *from).as_ref(), Some(answers), "the same answer to the same name");
+                }
+                self.ask(backend, from).expect("an answer")
+            });
+            last = Some((from, answers));
+            self.published += Self::EVENTS;
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+        repeated
+    }
+}
+
+#[test]
+fn what_a_killed_instance_did_not_answer_is_there_once_when_another_has_been_asked_again() {
+    const INSTANCES: usize = 3;
+    const PUBLISHERS: u64 = 5;
+    const REQUESTS: u64 = 100;
+    let postgres = Postgres::start();
+    let (mut cluster, driver) = (Cluster::on_postgres(INSTANCES, &postgres), Driver::node());
+    let address = |server: &Server| ([127, 0, 0, 1], server.port).into();
+    let balancers: Vec<Proxy> = cluster.servers.iter().map(|server| Proxy::to(address(server))).collect();
+    let chefs: Vec<String> = (0..INSTANCES).map(|index| format!("chef{index}")).collect();
+    for (chef, balancer) in chefs.iter().zip(&balancers) {
+        connect(&driver, &balancer.url(), chef, &token(CHEF), &["websocket"]);
+        driver.ask_ok(chef, "kitchen:join", &json!({ "venueId": BISTRO }));
+    }
+    // At which instance each client is, and how often it has connected.
+    let mut clients = [0, 1, 2].map(|instance| (instance, 1));
+    for (round, killed) in (0..).zip(0..INSTANCES) {
+        let [next, elsewhere] = [1, 2].map(|further| (killed + further) % INSTANCES);
+        let backends = [killed, next].map(|index| Backend::new(&cluster.url(index)));
+        let (new, answered) = (cluster.house.serve(free_port()), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            let publishing: Vec<_> = (0..PUBLISHERS)
+                .map(|number| {
+                    // One of them is at another from the beginning.
+                    let [first, other] = if number == 0 { [1, 1] } else { [0, 1] }.map(|which| &backends[which]);
+                    let before = round * REQUESTS * Publisher::EVENTS;
+                    let (publisher, answered) = (Publisher { number, published: before, first, other }, &answered);
+                    scope.spawn(move || publisher.publish(REQUESTS, answered))
+                })
+                .collect();
+            for ((at, connections), balancer) in clients.iter_mut().zip(&balancers).filter(|((at, _), _)| *at == killed)
+            {
+                balancer.point_at(address(&cluster.servers[elsewhere]));
+                (*at, *connections) = (elsewhere, *connections + 1);
+            }
+            eventually("half of the answers", || {
+                (answered.load(Ordering::Relaxed) > PUBLISHERS * REQUESTS / 2).then_some(())
+            });
+            std::mem::replace(&mut cluster.servers[killed], new).kill();
+            let repeated: Vec<u64> = publishing.into_iter().map(|publisher| publisher.join().unwrap()).collect();
+            assert_eq!(repeated, [0, 1, 1, 1, 1], "it was killed in the middle");
+        });
+        cluster.relays();
+    }
+    let published = [INSTANCES as u64 * REQUESTS * Publisher::EVENTS; PUBLISHERS as usize];
+    let log = logged(&postgres);
+    are_all_of("the log", &log, &published);
+    for (chef, (_, connected)) in chefs.iter().zip(clients) {
+        driver.call("wait", json!({ "client": chef, "event": "e", "count": log.len(), "timeoutMs": 30_000 }));
+        assert!(seen(&driver, chef) == log, "{chef} has another order than the log");
+        assert_eq!(recovered(&driver, chef).len(), connected);
+        always_recovered(&driver, chef);
     }
 }

@@ -1,20 +1,28 @@
 //! Redis fails in every way that it has: nothing is lost, the order stays, and nobody needs to be started again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use expeditor::actors::messages::ProvokePanic;
 use expeditor::domain::RoomName;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use redis::Connection;
 use serde_json::json;
 
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, health};
 use crate::support::people::{BISTRO, CHEF};
+use crate::support::postgres::Postgres;
 use crate::support::redis::RedisServer;
-use crate::support::stock::{Backend, Pace, connect, connections, has_each_once, recovered};
+use crate::support::stock::{Backend, Pace, connect, connections, has_each_once, recovered, seen};
+use crate::support::wait::SetAtEnd;
 use crate::support::{Driver, Instance, eventually, token};
+
+/// How long Redis is away.
+const OUTAGE: Duration = Duration::from_secs(10);
+const LAG: &str = "expeditor_bridge_lag_seconds";
+const RELAYED: &str = "expeditor_relayed_events_total{direction=\"in\"}";
 
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
@@ -41,11 +49,11 @@ impl Traffic {
     }
 
     fn chefs(&self) -> Vec<String> {
-        (0..self.cluster.servers.len()).map(|index| format!("chef{index}")).collect()
+        (0..self.cluster.servers.len()).map(chef).collect()
     }
 
-    /// Publishes at both instances while `trouble` lasts. Everybody has each event once, in order, on one connection.
-    fn while_there_is(&mut self, trouble: impl FnOnce(&mut Cluster)) {
+    /// Publishes at every instance while `trouble` lasts. Everybody has each event once, in order, on one connection.
+    fn while_there_is(&mut self, trouble: impl FnOnce(&mut Cluster, &Driver)) {
         let backends: Vec<Backend> = self.cluster.servers.iter().map(|server| Backend::new(&server.url())).collect();
         let done = AtomicBool::new(false);
         let published = std::thread::scope(|scope| {
@@ -58,8 +66,9 @@ impl Traffic {
                 }
                 n
             });
-            trouble(&mut self.cluster);
-            done.store(true, Ordering::Relaxed);
+            let end = SetAtEnd(&done);
+            trouble(&mut self.cluster, &self.driver);
+            drop(end);
             publishing.join().unwrap()
         });
         for chef in &self.chefs() {
@@ -67,6 +76,10 @@ impl Traffic {
             assert_eq!(recovered(&self.driver, chef), [false], "{chef} has noticed nothing");
         }
     }
+}
+
+fn chef(index: usize) -> String {
+    format!("chef{index}")
 }
 
 /// Lets events come and go for a while.
@@ -80,71 +93,109 @@ fn redis_is_killed_for_ten_seconds_and_comes_back_empty() {
 }
 
 /// Redis is away for ten seconds, and comes back with nothing in it.
-pub fn outlives_redis(mut traffic: Traffic) {
-    traffic.while_there_is(|cluster| {
+pub fn outlives_redis(traffic: Traffic) {
+    outlives(traffic, RedisServer::kill, RedisServer::start_again);
+}
+
+/// Redis brings nothing for ten seconds. Every instance says so, goes on, and comes back to it by itself.
+fn outlives(mut traffic: Traffic, begin: impl FnOnce(&mut RedisServer), end: impl FnOnce(&mut RedisServer)) {
+    traffic.while_there_is(|cluster, driver| {
+        let instances = 0..cluster.servers.len();
         some_traffic(Duration::from_millis(500));
-        cluster.redis.kill();
+        let away = Instant::now();
+        begin(&mut cluster.redis);
         cluster.relays_no_more();
-        assert!(cluster.metric(0, "expeditor_bridge_lag_seconds") > 2.0);
-        assert_eq!(cluster.count(0, "expeditor_bridge_connected"), 0);
-        some_traffic(Duration::from_secs(7));
-        assert!(cluster.metric(0, "expeditor_bridge_lag_seconds") > 8.0, "it grows");
-        cluster.redis.start_again();
+        for index in instances.clone() {
+            let lag = cluster.metric(index, LAG);
+            assert!((2.0..8.0).contains(&lag), "instance {index} is {lag} s behind");
+            assert_eq!(cluster.count(index, "expeditor_bridge_connected"), 0);
+        }
+        for index in instances.clone() {
+            // The database brings it meanwhile.
+            let late = json!({ "room": kitchen(), "event": format!("late{index}"), "payload": null });
+            assert_eq!(Backend::new(&cluster.url(index)).ask(&late)["durable"], true);
+            for chef in instances.clone().map(chef) {
+                driver.call("wait", json!({ "client": chef, "event": format!("late{index}"), "timeoutMs": 2_000 }));
+            }
+        }
+        some_traffic(OUTAGE.saturating_sub(away.elapsed()));
+        for index in instances.clone() {
+            let lag = cluster.metric(index, LAG);
+            assert!(lag > 8.0, "it grows at instance {index}: {lag} s");
+            assert!(cluster.metric(index, "expeditor_bridge_lost_total") > 0.0, "what is left out is counted");
+        }
+        cluster.relays_no_more();
+        end(&mut cluster.redis);
         cluster.relays();
-        eventually("the lag's end", || (cluster.metric(0, "expeditor_bridge_lag_seconds") < 1.0).then_some(()));
-        let relayed = cluster.metric(0, "expeditor_relayed_events_total{direction=\"in\"}");
-        eventually("the relay", || {
-            (cluster.metric(0, "expeditor_relayed_events_total{direction=\"in\"}") > relayed + 20.0).then_some(())
-        });
+        for index in instances {
+            eventually("the lag's end", || (cluster.metric(index, LAG) < 1.0).then_some(()));
+            assert_eq!(cluster.count(index, "expeditor_bridge_connected"), 1);
+            let relayed = cluster.metric(index, RELAYED);
+            eventually("the relay", || (cluster.metric(index, RELAYED) > relayed + 20.0).then_some(()));
+        }
     });
 }
 
 #[test]
-fn redis_stops_answering_without_closing_its_connections() {
-    let mut traffic = Traffic::on(RedisServer::start());
-    traffic.while_there_is(|cluster| {
-        some_traffic(Duration::from_millis(500));
-        cluster.redis.signal("STOP");
-        cluster.relays_no_more();
-        some_traffic(Duration::from_millis(1_500));
-        cluster.redis.signal("CONT");
-        cluster.relays();
-        some_traffic(Duration::from_millis(500));
-    });
+fn redis_stops_answering_for_ten_seconds_without_closing_its_connections() {
+    let postgres = Postgres::start();
+    let traffic = Traffic::among(Cluster::on_postgres(3, &postgres));
+    outlives(traffic, |redis| redis.signal("STOP"), |redis| redis.signal("CONT"));
 }
 
 #[test]
-fn a_redis_that_refuses_writes_relays_all_the_same() {
-    let mut traffic = Traffic::on(RedisServer::start());
-    traffic.while_there_is(|cluster| {
+fn redis_refuses_to_publish_for_ten_seconds() {
+    let postgres = Postgres::start();
+    let traffic = Traffic::among(Cluster::on_postgres(3, &postgres));
+    let may_publish = |redis: &RedisServer, rule: &str| {
+        redis::cmd("ACL").arg(&["SETUSER", "default", rule]).exec(&mut redis.connection()).unwrap();
+    };
+    outlives(traffic, |redis| may_publish(redis, "-publish"), |redis| may_publish(redis, "+publish"));
+}
+
+#[test]
+fn a_redis_that_refuses_writes_for_ten_seconds_relays_all_the_same() {
+    let postgres = Postgres::start();
+    let mut traffic = Traffic::among(Cluster::on_postgres(3, &postgres));
+    traffic.while_there_is(|cluster, driver| {
+        let published = || seen(driver, "chef0").len();
         let mut redis = cluster.redis.connection();
-        let configure = |redis: &mut redis::Connection, name: &str, value: &str| {
-            redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(redis).unwrap();
-        };
-        configure(&mut redis, "min-replicas-to-write", "1");
-        configure(&mut redis, "maxmemory", "1mb");
-        configure(&mut redis, "maxmemory-policy", "noeviction");
-        let refused = redis::cmd("SET").arg("a").arg("b").exec(&mut redis);
-        assert!(refused.is_err(), "it refuses");
-        let relayed = cluster.metric(0, "expeditor_relayed_events_total{direction=\"in\"}");
-        eventually("the relay", || {
-            (cluster.metric(0, "expeditor_relayed_events_total{direction=\"in\"}") > relayed + 100.0).then_some(())
-        });
-        cluster.relays();
+        refuse_writes(&mut redis);
+        let earlier = published();
+        let before: Vec<f64> = (0..3).map(|index| cluster.metric(index, RELAYED)).collect();
+        let began = Instant::now();
+        while began.elapsed() < OUTAGE {
+            for (index, server) in cluster.servers.iter().enumerate() {
+                let health = health(server);
+                assert!(health["ready"] == true && health["cluster"] == true, "instance {index}: {health}");
+                let lag = cluster.metric(index, LAG);
+                assert!(lag < 1.0, "instance {index} is {lag} s behind");
+            }
+            some_traffic(Duration::from_millis(200));
+        }
+        assert!(is_refused(&mut redis, "SET a b") && is_refused(&mut redis, "PING"), "to the end");
+        // Two thirds of it are others'; here and there the log has it sooner.
+        let half = (published() - earlier) as f64 / 2.0;
+        assert!(half > 10.0, "there was traffic");
+        for (index, before) in before.into_iter().enumerate() {
+            let relayed = cluster.metric(index, RELAYED) - before;
+            assert!(relayed > half, "instance {index} has {relayed} by the relay");
+        }
     });
 }
 
-#[test]
-fn a_redis_that_refuses_to_publish_is_told_of() {
-    let mut traffic = Traffic::on(RedisServer::start());
-    traffic.while_there_is(|cluster| {
-        let mut redis = cluster.redis.connection();
-        redis::cmd("ACL").arg(&["SETUSER", "default", "-publish"]).exec(&mut redis).unwrap();
-        cluster.relays_no_more();
-        assert!(cluster.metric(0, "expeditor_bridge_lost_total") > 0.0);
-        redis::cmd("ACL").arg(&["SETUSER", "default", "+publish"]).exec(&mut redis).unwrap();
-        cluster.relays();
-    });
+/// Redis cannot save what it has any longer, and takes neither writes nor pings then.
+fn refuse_writes(redis: &mut Connection) {
+    for (name, value) in [("save", "3600 1"), ("dir", "/proc"), ("min-replicas-to-write", "1")] {
+        redis::cmd("CONFIG").arg(&["SET", name, value]).exec(redis).unwrap();
+    }
+    redis::cmd("BGSAVE").exec(redis).unwrap();
+    eventually("that it refuses", || (is_refused(redis, "SET a b") && is_refused(redis, "PING")).then_some(()));
+}
+
+fn is_refused(redis: &mut Connection, command: &str) -> bool {
+    let mut words = command.split(' ');
+    redis::cmd(words.next().unwrap()).arg(words.collect::<Vec<_>>()).exec(redis).is_err()
 }
 
 /// What each channel may be sent by anybody.
@@ -164,7 +215,7 @@ const CHANNELS: [&str; 9] = [
 fn garbage_on_every_channel_is_counted_and_ignored() {
     let mut traffic = Traffic::on(RedisServer::start());
     let holder = traffic.cluster.lease_holder();
-    traffic.while_there_is(|cluster| {
+    traffic.while_there_is(|cluster, _| {
         let mut redis = cluster.redis.connection();
         let mut runner = TestRunner::deterministic();
         let bytes = prop::collection::vec(any::<u8>(), 0..300);

@@ -8,6 +8,7 @@ use expeditor::store::migrations;
 use serde_json::json;
 
 use crate::postgres::two_instances_agree;
+use crate::support::house::{House, free_port};
 use crate::support::instance::config;
 use crate::support::people::{BISTRO, CHEF, LINE_COOK};
 use crate::support::pgbouncer::PgBouncer;
@@ -59,6 +60,38 @@ fn a_pooler_that_the_url_does_not_tell_of_is_found_out() {
         two_instances_agree(&pooler.url_without_a_word(), &[("DIRECT_URL", &direct)]);
         nothing_is_left(&pooler);
     }
+}
+
+#[test]
+fn where_a_pooler_passes_no_notifications_on_the_operator_is_told_and_nobody_counts_on_them() {
+    let server = Postgres::start();
+    let direct = server.application("shop");
+    let pooler = PgBouncer::with(&server, "default_pool_size = 1\n");
+    let url = pooler.url_without_a_word();
+    let listening =
+        |instance: &Instance| instance.services().store.news().expect("it hears of others").borrow().listening;
+    // The program, for what it says, and an instance whose belief can be seen.
+    let house = House::new(&[("DATABASE_URL", &url)]);
+    let (program, instance) = (house.serve(free_port()), Instance::on(&url, &[]));
+    let told = program.program.line("DIRECT_URL");
+    assert!(told.contains("\"level\":40") && told.contains("notifications of the database are not heard"), "{told}");
+    eventually("it has given up", || {
+        (pooler_sql(&pooler, "SELECT count(*) FROM pg_listening_channels()") == "0").then_some(())
+    });
+    nothing_is_left(&pooler);
+    assert!(!listening(&instance), "a LISTEN that was taken is not enough");
+    let lines = program.program.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains("DIRECT_URL")).count(), 1, "once: {lines:?}");
+    drop((program, instance));
+    // With a way past it they are heard, and nothing is said.
+    let variables = [("DIRECT_URL", direct.as_str())];
+    let (program, instance) = (house.serve_with(free_port(), &variables), Instance::on(&url, &variables));
+    eventually("it listens", || listening(&instance).then_some(()));
+    assert!(program.program.lines().iter().all(|line| !line.contains("DIRECT_URL")));
+    // In another database there is nothing to hear of this one.
+    let elsewhere = server.empty("elsewhere");
+    let program = house.serve_with(free_port(), &[("DIRECT_URL", &elsewhere)]);
+    program.program.line("to the same database");
 }
 
 /// Whoever else uses the pooler's connections finds nothing of the service's on them.

@@ -6,11 +6,11 @@ use expeditor::store::migrations;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use crate::support::Instance;
 use crate::support::instance::config;
 use crate::support::people::BISTRO;
 use crate::support::postgres::Postgres;
 use crate::support::stock::Backend;
+use crate::support::{Instance, eventually};
 
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
@@ -105,7 +105,8 @@ fn an_encrypted_server_is_verified_as_far_as_the_url_says() {
         assert!(!error.contains("p@ss") && !error.contains('\n'), "{error}");
     }
     let instance = Instance::on(&url("localhost", &full), &[]);
-    assert_eq!(Backend::new(&instance.url()).publish(&kitchen(), 0)["durable"], true);
+    let backend = Backend::new(&instance.url());
+    eventually("that it is stored", || (backend.publish(&kitchen(), 0)["durable"] == true).then_some(()));
     let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'app'";
     assert_eq!(server.psql("shop", encrypted), Ok("t".to_owned()));
 }

@@ -49,6 +49,7 @@ use crate::domain::{
 use append::Appender;
 use connection::{Connection, Pool, Rules};
 use herald::Herald;
+use listen::Listener;
 use pipeline::Pipeline;
 
 /// Name, holder, ms.
@@ -87,9 +88,13 @@ impl Postgres {
         drop(connection::get(&appends).await?);
         let (heard, news) = watch::channel(News::default());
         let origin = format!("{:016x}", rand::random::<u64>());
-        // A pooler passes no notifications on.
-        if !direct.pooler {
-            tokio::spawn(listen::listen(direct.clone(), origin.clone(), heard));
+        if direct.pooler {
+            // It says of itself that it passes no notifications on.
+            listen::warn_unheard();
+        } else {
+            let listener =
+                Listener { url: direct.clone(), origin: origin.clone(), pool: pool.clone(), rules: rules.clone() };
+            tokio::spawn(listener.run(heard));
         }
         let herald = Arc::new(Herald::new());
         let database = Arc::new(Self {

@@ -37,6 +37,8 @@ impl RedisServer {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
         command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        // A test may take away the folder that it saves into.
+        command.args(["--enable-protected-configs", "yes"]);
         command.args(&self.arguments).current_dir(self.folder.path());
         self.process = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let listening = || std::net::TcpStream::connect(("127.0.0.1", self.port)).ok().map(drop);
