@@ -4,7 +4,7 @@
 //! queue, and what does not fit is left out and counted. The log has it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bb8_redis::RedisConnectionManager;
@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Client, ConnectionInfo, RedisError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::{adapter, relay};
@@ -38,6 +38,13 @@ pub type Sink = Arc<dyn Fn(Vec<Incoming>) -> BoxFuture<'static, ()> + Send + Syn
 pub struct Counts {
     /// Bytes that wait to be published.
     waiting: AtomicUsize,
+    /// Frames that were put into the queue, and those of them that Redis has taken or that are lost.
+    queued: AtomicU64,
+    settled: AtomicU64,
+    /// Batches that Redis did not take, one after the other.
+    failures: AtomicU32,
+    /// A batch was published, or not.
+    tried: Notify,
     /// What could not be published, or came faster than it could be taken.
     pub lost: AtomicU64,
 }
@@ -58,6 +65,8 @@ impl Bus {
     const MAX_WAITING: usize = 64 * 1024 * 1024;
     /// What came and was not taken yet, in bytes. Past it the subscription begins anew, and the log is read.
     const MAX_UNTAKEN: usize = 64 * 1024 * 1024;
+    /// After as many batches that Redis did not take nobody waits for it to take the next.
+    const GIVEN_UP: u32 = 2;
     /// How long Redis may take for an answer.
     const PATIENCE: Duration = Duration::from_secs(1);
     const SHORTEST_WAIT: Duration = Duration::from_millis(50);
@@ -101,11 +110,27 @@ impl Bus {
         let waiting = self.counts.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes;
         let fits = waiting <= Self::MAX_WAITING;
         if fits && self.queue.try_send(Outgoing { channel: channel.into(), body }).is_ok() {
+            self.counts.queued.fetch_add(1, Ordering::AcqRel);
             return true;
         }
         self.counts.waiting.fetch_sub(bytes, Ordering::AcqRel);
         self.counts.lost.fetch_add(1, Ordering::Relaxed);
         false
+    }
+
+    /// Resolves once nothing is left of what has been put into the queue so far; `false` where Redis takes nothing.
+    pub async fn has_sent(&self) -> bool {
+        let queued = self.counts.queued.load(Ordering::Acquire);
+        loop {
+            let tried = self.counts.tried.notified();
+            if self.counts.settled.load(Ordering::Acquire) >= queued {
+                return true;
+            }
+            if self.counts.failures.load(Ordering::Acquire) >= Self::GIVEN_UP {
+                return false;
+            }
+            tried.await;
+        }
     }
 
     /// Frames that were left out since the start.
@@ -155,12 +180,17 @@ async fn publish(pool: Pool<RedisConnectionManager>, mut queued: mpsc::Receiver<
             }
             None => false,
         };
-        if !published {
+        if published {
+            counts.failures.store(0, Ordering::Release);
+        } else {
             connection = None;
+            counts.failures.fetch_add(1, Ordering::AcqRel);
             counts.lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
             sleep(Bus::SHORTEST_WAIT).await;
         }
         counts.waiting.fetch_sub(bytes, Ordering::AcqRel);
+        counts.settled.fetch_add(batch.len() as u64, Ordering::AcqRel);
+        counts.tried.notify_waiters();
         batch.clear();
     }
 }

@@ -17,6 +17,7 @@ mod cluster_node_events;
 mod cluster_outage;
 mod cluster_postgres;
 mod cluster_redis;
+mod cluster_stop;
 mod configuration;
 mod crowd;
 mod demo;

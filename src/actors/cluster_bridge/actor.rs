@@ -51,6 +51,11 @@ pub(super) struct Received(pub Vec<Incoming>);
 #[rtype(result = "()")]
 pub struct Leave;
 
+/// Answered once what was to be relayed has been, with `false` where Redis does not take it.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct SendOut;
+
 impl ClusterBridge {
     /// How often it makes itself heard.
     const PULSE: Duration = Duration::from_millis(500);
@@ -232,5 +237,15 @@ impl Handler<Leave> for ClusterBridge {
         // What goes out last is told of with it: nobody is there to do it afterwards.
         self.services.store.set_relayed(false);
         self.give_lease_back()
+    }
+}
+
+impl Handler<SendOut> for ClusterBridge {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, _: SendOut, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.services.census.bridge.handling();
+        let bus = self.bus.clone();
+        Box::pin(async move { bus.has_sent().await })
     }
 }
