@@ -105,7 +105,8 @@ impl Bus {
     }
 
     /// Puts it behind what waits to be published; `false` where too much does.
-    pub fn publish(&self, channel: impl Into<String>, body: Vec<u8>) -> bool {
+    pub fn publish(&self, channel: impl Into<String>, body: impl Into<Vec<u8>>) -> bool {
+        let body = body.into();
         let bytes = body.len();
         let waiting = self.counts.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes;
         let fits = waiting <= Self::MAX_WAITING;
@@ -128,6 +129,17 @@ impl Bus {
             }
             if self.counts.failures.load(Ordering::Acquire) >= Self::GIVEN_UP {
                 return false;
+            }
+            tried.await;
+        }
+    }
+
+    /// Resolves once so little waits to be published that an answer of any size has room.
+    pub async fn has_room(&self) {
+        loop {
+            let tried = self.counts.tried.notified();
+            if self.counts.waiting.load(Ordering::Acquire) <= Self::MAX_WAITING / 4 {
+                return;
             }
             tried.await;
         }

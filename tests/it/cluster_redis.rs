@@ -1,5 +1,6 @@
 //! Redis fails in every way that it has: nothing is lost, the order stays, and nobody needs to be started again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
+use crate::cluster_hostile;
 use crate::support::cluster::Cluster;
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::redis::RedisServer;
@@ -58,8 +60,10 @@ impl Traffic {
                 }
                 n
             });
-            trouble(&mut self.cluster);
+            let outcome = catch_unwind(AssertUnwindSafe(|| trouble(&mut self.cluster)));
             done.store(true, Ordering::Relaxed);
+            // Nobody waits for a publisher that goes on for ever.
+            outcome.unwrap_or_else(|panic| resume_unwind(panic));
             publishing.join().unwrap()
         });
         for chef in &self.chefs() {
@@ -168,25 +172,28 @@ fn garbage_on_every_channel_is_counted_and_ignored() {
         let mut redis = cluster.redis.connection();
         let mut runner = TestRunner::deterministic();
         let bytes = prop::collection::vec(any::<u8>(), 0..300);
-        let mut publish = |channel: &str, body: &[u8]| {
-            redis::cmd("PUBLISH").arg(channel).arg(body).exec(&mut redis).unwrap();
+        let publish = |redis: &mut redis::Connection, channel: &str, body: &[u8]| {
+            redis::cmd("PUBLISH").arg(channel).arg(body).exec(redis).unwrap();
         };
+        let hostile = cluster_hostile::requests();
         for round in 0..300 {
             for channel in CHANNELS {
-                publish(channel, &bytes.new_tree(&mut runner).unwrap().current());
+                publish(&mut redis, channel, &bytes.new_tree(&mut runner).unwrap().current());
             }
             if round % 100 == 0 {
                 for channel in CHANNELS {
-                    publish(channel, &vec![0x91; 3_000_000]);
-                    publish(channel, &vec![b'['; 100_000]);
-                    publish(channel, format!("{{\"type\":{}}}", "9".repeat(500)).as_bytes());
+                    publish(&mut redis, channel, &vec![0x91; 3_000_000]);
+                    publish(&mut redis, channel, &vec![b'['; 100_000]);
+                    publish(&mut redis, channel, format!("{{\"type\":{}}}", "9".repeat(500)).as_bytes());
                 }
+                cluster_hostile::publish(&mut redis, &hostile);
             }
         }
         let ignored =
             |cause: &str| cluster.metric(holder, &format!("expeditor_bridge_ignored_total{{cause=\"{cause}\"}}"));
         eventually("the count", || (ignored("malformed") + ignored("version") > 1_000.0).then_some(()));
         assert!(ignored("too_large") > 0.0);
+        eventually("the hostile ones", || (ignored("room") >= 9.0).then_some(()));
         cluster.relays();
         let complaints = cluster.servers[holder].program.lines();
         let complaints = complaints.iter().filter(|line| line.contains("was ignored")).count();

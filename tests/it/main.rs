@@ -12,6 +12,7 @@ mod bad_input;
 mod biscuits;
 mod client_library;
 mod cluster;
+mod cluster_hostile;
 mod cluster_node;
 mod cluster_node_events;
 mod cluster_outage;

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::intake;
 use super::lease::Lease;
+use super::peers::Asked;
 use super::{Announcement, Cluster};
 use crate::actors::cluster_messages::{BridgeStarted, Stored, WentOut};
 use crate::actors::insight::{Post, State};
@@ -34,6 +35,7 @@ pub struct ClusterBridge {
     pub(super) lease: Lease,
     /// Places for events of Node servers that are on their way to be stored.
     pub(super) intake: Arc<Semaphore>,
+    pub(super) asked: Asked,
     /// Bytes that the sequencer was sent since it was last known to have handled all.
     pub(super) unhandled: usize,
     lost: u64,
@@ -88,6 +90,7 @@ impl ClusterBridge {
                 node_servers: None,
                 lease: Lease::default(),
                 intake: Arc::new(Semaphore::new(intake::MAX_UNDERWAY)),
+                asked: Asked::default(),
                 unhandled: 0,
                 lost: 0,
                 complained: HashMap::new(),
