@@ -55,6 +55,8 @@ pub struct Bus {
     counts: Arc<Counts>,
     /// Whether what Node servers publish is subscribed to.
     node_events: Arc<watch::Sender<bool>>,
+    /// Whether Redis has taken the subscription to it.
+    heard: Arc<watch::Sender<bool>>,
     /// Counts up where the connections are to be made anew.
     generation: Arc<watch::Sender<u64>>,
     pool: Pool<RedisConnectionManager>,
@@ -89,6 +91,7 @@ impl Bus {
             queue,
             counts: Arc::default(),
             node_events: Arc::new(watch::channel(false).0),
+            heard: Arc::new(watch::channel(false).0),
             generation: Arc::new(watch::channel(0).0),
             pool: pool.clone(),
         };
@@ -98,6 +101,7 @@ impl Bus {
             sink,
             counts: bus.counts.clone(),
             node_events: bus.node_events.subscribe(),
+            heard: bus.heard.clone(),
             generation: bus.generation.subscribe(),
         };
         tokio::spawn(subscriber.run());
@@ -153,6 +157,17 @@ impl Bus {
     /// Whether to be sent what Node servers publish to rooms.
     pub fn hear_node_events(&self, hear: bool) {
         self.node_events.send_if_modified(|before| std::mem::replace(before, hear) != hear);
+    }
+
+    /// Whether all that Node servers publish from now on comes here.
+    pub fn is_hearing_node_events(&self) -> bool {
+        *self.heard.borrow()
+    }
+
+    /// Resolves once it does.
+    pub async fn hears_node_events(&self) {
+        // Its sender is this.
+        drop(self.heard.subscribe().wait_for(|heard| *heard).await);
     }
 
     /// The subscription begins anew: it does not bring what it should.
@@ -212,6 +227,7 @@ struct Subscriber {
     sink: Sink,
     counts: Arc<Counts>,
     node_events: watch::Receiver<bool>,
+    heard: Arc<watch::Sender<bool>>,
     generation: watch::Receiver<u64>,
 }
 
@@ -227,6 +243,7 @@ impl Subscriber {
         let mut wait = Bus::SHORTEST_WAIT;
         loop {
             self.generation.borrow_and_update();
+            self.heard.send_replace(false);
             match timeout(Bus::PATIENCE, self.subscribe()).await {
                 Ok(Ok((subscriptions, messages))) => {
                     wait = Bus::SHORTEST_WAIT;
@@ -250,9 +267,11 @@ impl Subscriber {
         // In one command, so that who counts subscribers finds as many on each of them.
         let channels = [relay::CONTROL, relay::LOG, relay::UNPLACED, relay::VOLATILE, adapter::REQUESTS];
         subscriptions.subscribe(&channels[..]).await?;
-        if *self.node_events.borrow_and_update() {
+        let hear = *self.node_events.borrow_and_update();
+        if hear {
             subscriptions.psubscribe(adapter::ROOMS).await?;
         }
+        self.heard.send_replace(hear);
         Ok((subscriptions, messages))
     }
 
@@ -294,6 +313,7 @@ impl Subscriber {
                     if !timeout(Bus::PATIENCE, asking).await.is_ok_and(|asked| asked.is_ok()) {
                         return Ended::Lost;
                     }
+                    self.heard.send_replace(hear);
                 }
             }
         }

@@ -13,6 +13,7 @@ mod biscuits;
 mod client_library;
 mod cluster;
 mod cluster_hostile;
+mod cluster_lease;
 mod cluster_node;
 mod cluster_node_events;
 mod cluster_outage;

@@ -19,7 +19,6 @@ use crate::actors::session::SessionServices;
 use crate::actors::supervision;
 use crate::bus::Garbage;
 use crate::bus::redis::{Bus, Incoming};
-use crate::bus::relay::Fact;
 
 pub struct ClusterBridge {
     pub(super) cluster: Arc<Cluster>,
@@ -102,8 +101,7 @@ impl ClusterBridge {
     }
 
     fn pulse(&mut self, ctx: &mut Context<Self>) {
-        let head = self.services.view.head();
-        self.tell_peers(Fact::Alive { head, lease: self.lease.is_held() });
+        self.say_alive();
         let silent = self.echoed.elapsed();
         if silent > Self::SILENCE && self.renewed.elapsed() > Self::SILENCE {
             self.renewed = Instant::now();
@@ -124,7 +122,7 @@ impl ClusterBridge {
         let lag = if silent > Self::SILENCE { silent } else { Duration::ZERO };
         metrics.lag.set(lag.max(self.services.view.lag()).as_secs_f64());
         metrics.node_servers.set(self.node_servers.unwrap_or_default() as f64);
-        metrics.lease.set(f64::from(u8::from(self.lease.is_held())));
+        metrics.lease.set(f64::from(u8::from(self.lease.takes_in())));
         let lost = self.bus.lost();
         metrics.lost.increment(lost - self.lost);
         self.lost = lost;
@@ -235,11 +233,11 @@ impl Handler<ProvokePanic> for ClusterBridge {
 impl Handler<Leave> for ClusterBridge {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) -> Self::Result {
         let _handling = self.services.census.bridge.handling();
         // What goes out last is told of with it: nobody is there to do it afterwards.
         self.services.store.set_relayed(false);
-        self.give_lease_back()
+        self.give_lease_back(ctx)
     }
 }
 

@@ -78,13 +78,15 @@ impl ClusterBridge {
         let Control { instance, fact } = self.cluster.seal.open(relay::CONTROL, body)?;
         if instance == self.cluster.instance {
             self.hear_echo();
+            if let Fact::Alive { lease: true, .. } = fact {
+                self.lease.hear_own();
+            }
             return Ok(());
         }
         match fact {
             Fact::Alive { head, lease } => {
-                if lease && self.lease.is_held() {
-                    // The database gave it to the other, or says soon that it did not.
-                    self.set_lease(false);
+                if lease {
+                    self.hear_of_holder(ctx);
                 }
                 if head > self.services.view.head() {
                     self.services.sequencer.do_send(PeerIsAt { head });
@@ -104,7 +106,7 @@ impl ClusterBridge {
     }
 
     fn take_event(&mut self, body: &[u8], from_node: &mut Vec<NodeEvent>) -> Result<(), Garbage> {
-        if self.lease.is_held() {
+        if self.lease.takes_in() {
             from_node.extend(adapter::read_event(body, self.cluster.max_payload)?);
         }
         Ok(())

@@ -70,7 +70,7 @@ impl ClusterBridge {
             Request::Broadcast { id, event } => {
                 // Its clients acknowledge to nobody here: it is an event of the log, which has no acknowledgements.
                 self.respond(&adapter::client_count(&id, 0));
-                if self.lease.is_held() {
+                if self.lease.takes_in() {
                     from_node.push(event?);
                 }
             }
