@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::actors::cluster_bridge::Leave;
+use crate::actors::cluster_bridge::{Leave, SendOut};
 use crate::actors::messages::{Drain, Flush, Settle};
 use crate::actors::session::{Directory, SessionServices};
 
@@ -36,7 +36,8 @@ pub async fn drain(directory: &Directory, services: Option<&SessionServices>, dr
         tracing::warn!(left = directory.len(), "some sessions did not end in time");
     }
     let Some(services) = services else { return };
-    if let Some(bridge) = services.cluster.as_ref().and_then(|cluster| cluster.bridge()) {
+    let bridge = || services.cluster.as_ref().and_then(|cluster| cluster.bridge());
+    if let Some(bridge) = bridge() {
         // A bridge that failed has nothing to give back.
         drop(timeout_at(began + limit, bridge.send(Leave)).await);
     }
@@ -52,6 +53,13 @@ pub async fn drain(directory: &Directory, services: Option<&SessionServices>, dr
     let deadline = (began + limit).max(Instant::now() + MARGIN);
     if !matches!(timeout_at(deadline, settling).await, Ok(Ok(()))) {
         tracing::error!("the database did not take everything that was published");
+    }
+    if let Some(bridge) = bridge() {
+        // Behind what the sequencer has sent it. A database that took all the time leaves Redis a little.
+        let deadline = deadline.max(Instant::now() + MARGIN / 4);
+        if !matches!(timeout_at(deadline, bridge.send(SendOut)).await, Ok(Ok(true))) {
+            tracing::warn!("Redis did not take everything: peers find through the database what is stored");
+        }
     }
     tracing::info!("stopped");
 }

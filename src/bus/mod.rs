@@ -41,10 +41,13 @@ pub enum Garbage {
     /// What is asked for is not known here.
     #[error("an unknown request")]
     Request,
+    /// More is asked for than there is place for until it is answered.
+    #[error("more than waits for an answer here")]
+    Busy,
 }
 
 impl Garbage {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Foreign,
         Self::Version,
         Self::Forged,
@@ -57,6 +60,7 @@ impl Garbage {
         Self::Arguments,
         Self::Except,
         Self::Request,
+        Self::Busy,
     ];
 
     /// The value of the metric's label.
@@ -74,6 +78,7 @@ impl Garbage {
             Self::Arguments => "arguments",
             Self::Except => "except",
             Self::Request => "request",
+            Self::Busy => "busy",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! queue, and what does not fit is left out and counted. The log has it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bb8_redis::RedisConnectionManager;
@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Client, ConnectionInfo, RedisError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::{adapter, relay};
@@ -38,6 +38,13 @@ pub type Sink = Arc<dyn Fn(Vec<Incoming>) -> BoxFuture<'static, ()> + Send + Syn
 pub struct Counts {
     /// Bytes that wait to be published.
     waiting: AtomicUsize,
+    /// Frames that were put into the queue, and those of them that Redis has taken or that are lost.
+    queued: AtomicU64,
+    settled: AtomicU64,
+    /// Batches that Redis did not take, one after the other.
+    failures: AtomicU32,
+    /// A batch was published, or not.
+    tried: Notify,
     /// What could not be published, or came faster than it could be taken.
     pub lost: AtomicU64,
 }
@@ -48,6 +55,8 @@ pub struct Bus {
     counts: Arc<Counts>,
     /// Whether what Node servers publish is subscribed to.
     node_events: Arc<watch::Sender<bool>>,
+    /// Whether Redis has taken the subscription to it.
+    heard: Arc<watch::Sender<bool>>,
     /// Counts up where the connections are to be made anew.
     generation: Arc<watch::Sender<u64>>,
     pool: Pool<RedisConnectionManager>,
@@ -58,6 +67,8 @@ impl Bus {
     const MAX_WAITING: usize = 64 * 1024 * 1024;
     /// What came and was not taken yet, in bytes. Past it the subscription begins anew, and the log is read.
     const MAX_UNTAKEN: usize = 64 * 1024 * 1024;
+    /// After as many batches that Redis did not take nobody waits for it to take the next.
+    const GIVEN_UP: u32 = 2;
     /// How long Redis may take for an answer.
     const PATIENCE: Duration = Duration::from_secs(1);
     const SHORTEST_WAIT: Duration = Duration::from_millis(50);
@@ -80,6 +91,7 @@ impl Bus {
             queue,
             counts: Arc::default(),
             node_events: Arc::new(watch::channel(false).0),
+            heard: Arc::new(watch::channel(false).0),
             generation: Arc::new(watch::channel(0).0),
             pool: pool.clone(),
         };
@@ -89,6 +101,7 @@ impl Bus {
             sink,
             counts: bus.counts.clone(),
             node_events: bus.node_events.subscribe(),
+            heard: bus.heard.clone(),
             generation: bus.generation.subscribe(),
         };
         tokio::spawn(subscriber.run());
@@ -96,16 +109,44 @@ impl Bus {
     }
 
     /// Puts it behind what waits to be published; `false` where too much does.
-    pub fn publish(&self, channel: impl Into<String>, body: Vec<u8>) -> bool {
+    pub fn publish(&self, channel: impl Into<String>, body: impl Into<Vec<u8>>) -> bool {
+        let body = body.into();
         let bytes = body.len();
         let waiting = self.counts.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes;
         let fits = waiting <= Self::MAX_WAITING;
         if fits && self.queue.try_send(Outgoing { channel: channel.into(), body }).is_ok() {
+            self.counts.queued.fetch_add(1, Ordering::AcqRel);
             return true;
         }
         self.counts.waiting.fetch_sub(bytes, Ordering::AcqRel);
         self.counts.lost.fetch_add(1, Ordering::Relaxed);
         false
+    }
+
+    /// Resolves once nothing is left of what has been put into the queue so far; `false` where Redis takes nothing.
+    pub async fn has_sent(&self) -> bool {
+        let queued = self.counts.queued.load(Ordering::Acquire);
+        loop {
+            let tried = self.counts.tried.notified();
+            if self.counts.settled.load(Ordering::Acquire) >= queued {
+                return true;
+            }
+            if self.counts.failures.load(Ordering::Acquire) >= Self::GIVEN_UP {
+                return false;
+            }
+            tried.await;
+        }
+    }
+
+    /// Resolves once so little waits to be published that an answer of any size has room.
+    pub async fn has_room(&self) {
+        loop {
+            let tried = self.counts.tried.notified();
+            if self.counts.waiting.load(Ordering::Acquire) <= Self::MAX_WAITING / 4 {
+                return;
+            }
+            tried.await;
+        }
     }
 
     /// Frames that were left out since the start.
@@ -116,6 +157,17 @@ impl Bus {
     /// Whether to be sent what Node servers publish to rooms.
     pub fn hear_node_events(&self, hear: bool) {
         self.node_events.send_if_modified(|before| std::mem::replace(before, hear) != hear);
+    }
+
+    /// Whether all that Node servers publish from now on comes here.
+    pub fn is_hearing_node_events(&self) -> bool {
+        *self.heard.borrow()
+    }
+
+    /// Resolves once it does.
+    pub async fn hears_node_events(&self) {
+        // Its sender is this.
+        drop(self.heard.subscribe().wait_for(|heard| *heard).await);
     }
 
     /// The subscription begins anew: it does not bring what it should.
@@ -155,12 +207,17 @@ async fn publish(pool: Pool<RedisConnectionManager>, mut queued: mpsc::Receiver<
             }
             None => false,
         };
-        if !published {
+        if published {
+            counts.failures.store(0, Ordering::Release);
+        } else {
             connection = None;
+            counts.failures.fetch_add(1, Ordering::AcqRel);
             counts.lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
             sleep(Bus::SHORTEST_WAIT).await;
         }
         counts.waiting.fetch_sub(bytes, Ordering::AcqRel);
+        counts.settled.fetch_add(batch.len() as u64, Ordering::AcqRel);
+        counts.tried.notify_waiters();
         batch.clear();
     }
 }
@@ -170,6 +227,7 @@ struct Subscriber {
     sink: Sink,
     counts: Arc<Counts>,
     node_events: watch::Receiver<bool>,
+    heard: Arc<watch::Sender<bool>>,
     generation: watch::Receiver<u64>,
 }
 
@@ -185,6 +243,7 @@ impl Subscriber {
         let mut wait = Bus::SHORTEST_WAIT;
         loop {
             self.generation.borrow_and_update();
+            self.heard.send_replace(false);
             match timeout(Bus::PATIENCE, self.subscribe()).await {
                 Ok(Ok((subscriptions, messages))) => {
                     wait = Bus::SHORTEST_WAIT;
@@ -208,9 +267,11 @@ impl Subscriber {
         // In one command, so that who counts subscribers finds as many on each of them.
         let channels = [relay::CONTROL, relay::LOG, relay::UNPLACED, relay::VOLATILE, adapter::REQUESTS];
         subscriptions.subscribe(&channels[..]).await?;
-        if *self.node_events.borrow_and_update() {
+        let hear = *self.node_events.borrow_and_update();
+        if hear {
             subscriptions.psubscribe(adapter::ROOMS).await?;
         }
+        self.heard.send_replace(hear);
         Ok((subscriptions, messages))
     }
 
@@ -252,6 +313,7 @@ impl Subscriber {
                     if !timeout(Bus::PATIENCE, asking).await.is_ok_and(|asked| asked.is_ok()) {
                         return Ended::Lost;
                     }
+                    self.heard.send_replace(hear);
                 }
             }
         }

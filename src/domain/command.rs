@@ -68,7 +68,7 @@ pub struct PublishRequest {
 }
 
 impl PublishRequest {
-    const MAX_ROOMS: usize = 64;
+    pub const MAX_ROOMS: usize = 64;
     const MAX_ID_BYTES: usize = 128;
 
     /// # Errors

@@ -11,6 +11,7 @@ use proptest::test_runner::TestRunner;
 use redis::Connection;
 use serde_json::json;
 
+use crate::cluster_hostile;
 use crate::support::cluster::{Cluster, health};
 use crate::support::people::{BISTRO, CHEF};
 use crate::support::postgres::Postgres;
@@ -219,25 +220,28 @@ fn garbage_on_every_channel_is_counted_and_ignored() {
         let mut redis = cluster.redis.connection();
         let mut runner = TestRunner::deterministic();
         let bytes = prop::collection::vec(any::<u8>(), 0..300);
-        let mut publish = |channel: &str, body: &[u8]| {
-            redis::cmd("PUBLISH").arg(channel).arg(body).exec(&mut redis).unwrap();
+        let publish = |redis: &mut redis::Connection, channel: &str, body: &[u8]| {
+            redis::cmd("PUBLISH").arg(channel).arg(body).exec(redis).unwrap();
         };
+        let hostile = cluster_hostile::requests();
         for round in 0..300 {
             for channel in CHANNELS {
-                publish(channel, &bytes.new_tree(&mut runner).unwrap().current());
+                publish(&mut redis, channel, &bytes.new_tree(&mut runner).unwrap().current());
             }
             if round % 100 == 0 {
                 for channel in CHANNELS {
-                    publish(channel, &vec![0x91; 3_000_000]);
-                    publish(channel, &vec![b'['; 100_000]);
-                    publish(channel, format!("{{\"type\":{}}}", "9".repeat(500)).as_bytes());
+                    publish(&mut redis, channel, &vec![0x91; 3_000_000]);
+                    publish(&mut redis, channel, &vec![b'['; 100_000]);
+                    publish(&mut redis, channel, format!("{{\"type\":{}}}", "9".repeat(500)).as_bytes());
                 }
+                cluster_hostile::publish(&mut redis, &hostile);
             }
         }
         let ignored =
             |cause: &str| cluster.metric(holder, &format!("expeditor_bridge_ignored_total{{cause=\"{cause}\"}}"));
         eventually("the count", || (ignored("malformed") + ignored("version") > 1_000.0).then_some(()));
         assert!(ignored("too_large") > 0.0);
+        eventually("the hostile ones", || (ignored("room") >= 9.0).then_some(()));
         cluster.relays();
         let complaints = cluster.servers[holder].program.lines();
         let complaints = complaints.iter().filter(|line| line.contains("was ignored")).count();

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::intake;
 use super::lease::Lease;
+use super::peers::Asked;
 use super::{Announcement, Cluster};
 use crate::actors::cluster_messages::{BridgeStarted, Stored, WentOut};
 use crate::actors::insight::{Post, State};
@@ -18,7 +19,6 @@ use crate::actors::session::SessionServices;
 use crate::actors::supervision;
 use crate::bus::Garbage;
 use crate::bus::redis::{Bus, Incoming};
-use crate::bus::relay::Fact;
 
 pub struct ClusterBridge {
     pub(super) cluster: Arc<Cluster>,
@@ -34,6 +34,7 @@ pub struct ClusterBridge {
     pub(super) lease: Lease,
     /// Places for events of Node servers that are on their way to be stored.
     pub(super) intake: Arc<Semaphore>,
+    pub(super) asked: Asked,
     /// Bytes that the sequencer was sent since it was last known to have handled all.
     pub(super) unhandled: usize,
     lost: u64,
@@ -50,6 +51,11 @@ pub(super) struct Received(pub Vec<Incoming>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Leave;
+
+/// Answered once what was to be relayed has been, with `false` where Redis does not take it.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct SendOut;
 
 impl ClusterBridge {
     /// How often it makes itself heard.
@@ -83,6 +89,7 @@ impl ClusterBridge {
                 node_servers: None,
                 lease: Lease::default(),
                 intake: Arc::new(Semaphore::new(intake::MAX_UNDERWAY)),
+                asked: Asked::default(),
                 unhandled: 0,
                 lost: 0,
                 complained: HashMap::new(),
@@ -94,8 +101,7 @@ impl ClusterBridge {
     }
 
     fn pulse(&mut self, ctx: &mut Context<Self>) {
-        let head = self.services.view.head();
-        self.tell_peers(Fact::Alive { head, lease: self.lease.is_held() });
+        self.say_alive();
         let silent = self.echoed.elapsed();
         if silent > Self::SILENCE && self.renewed.elapsed() > Self::SILENCE {
             self.renewed = Instant::now();
@@ -116,7 +122,7 @@ impl ClusterBridge {
         let lag = if silent > Self::SILENCE { silent } else { Duration::ZERO };
         metrics.lag.set(lag.max(self.services.view.lag()).as_secs_f64());
         metrics.node_servers.set(self.node_servers.unwrap_or_default() as f64);
-        metrics.lease.set(f64::from(u8::from(self.lease.is_held())));
+        metrics.lease.set(f64::from(u8::from(self.lease.takes_in())));
         let lost = self.bus.lost();
         metrics.lost.increment(lost - self.lost);
         self.lost = lost;
@@ -227,10 +233,20 @@ impl Handler<ProvokePanic> for ClusterBridge {
 impl Handler<Leave> for ClusterBridge {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) -> Self::Result {
         let _handling = self.services.census.bridge.handling();
         // What goes out last is told of with it: nobody is there to do it afterwards.
         self.services.store.set_relayed(false);
-        self.give_lease_back()
+        self.give_lease_back(ctx)
+    }
+}
+
+impl Handler<SendOut> for ClusterBridge {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, _: SendOut, _: &mut Self::Context) -> Self::Result {
+        let _handling = self.services.census.bridge.handling();
+        let bus = self.bus.clone();
+        Box::pin(async move { bus.has_sent().await })
     }
 }

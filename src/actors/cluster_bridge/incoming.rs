@@ -15,7 +15,7 @@ use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
 use crate::bus::redis::Incoming;
 use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent, Trace};
-use crate::domain::{Event, EventName, PidKey, Position, RoomName, UserId};
+use crate::domain::{Event, EventName, PidKey, Position, PublishRequest, RoomName, UserId};
 use crate::store::log::StoredEvent;
 use crate::telemetry::spans;
 
@@ -28,7 +28,7 @@ impl ClusterBridge {
                 relay::LOG => self.take_log(&body),
                 relay::UNPLACED | relay::VOLATILE => self.take_loose(&channel, &body),
                 relay::CONTROL => self.take_control(&body, ctx),
-                adapter::REQUESTS => self.take_request(&body, &mut from_node),
+                adapter::REQUESTS => self.take_request(&body, &mut from_node, ctx),
                 _ => self.take_event(&body, &mut from_node),
             };
             if let Err(garbage) = taken {
@@ -78,13 +78,15 @@ impl ClusterBridge {
         let Control { instance, fact } = self.cluster.seal.open(relay::CONTROL, body)?;
         if instance == self.cluster.instance {
             self.hear_echo();
+            if let Fact::Alive { lease: true, .. } = fact {
+                self.lease.hear_own();
+            }
             return Ok(());
         }
         match fact {
             Fact::Alive { head, lease } => {
-                if lease && self.lease.is_held() {
-                    // The database gave it to the other, or says soon that it did not.
-                    self.set_lease(false);
+                if lease {
+                    self.hear_of_holder(ctx);
                 }
                 if head > self.services.view.head() {
                     self.services.sequencer.do_send(PeerIsAt { head });
@@ -104,17 +106,22 @@ impl ClusterBridge {
     }
 
     fn take_event(&mut self, body: &[u8], from_node: &mut Vec<NodeEvent>) -> Result<(), Garbage> {
-        if self.lease.is_held() {
+        if self.lease.takes_in() {
             from_node.extend(adapter::read_event(body, self.cluster.max_payload)?);
         }
         Ok(())
     }
 
-    fn take_request(&mut self, body: &[u8], from_node: &mut Vec<NodeEvent>) -> Result<(), Garbage> {
+    fn take_request(
+        &mut self,
+        body: &[u8],
+        from_node: &mut Vec<NodeEvent>,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), Garbage> {
         let Some(request) = adapter::read_request(body, self.cluster.max_payload)? else { return Ok(()) };
         // Who asks is there, and may not have been a moment ago.
         self.node_servers = self.node_servers.filter(|servers| *servers > 0);
-        self.answer_peer(request, from_node)
+        self.take_asked(request, body.len(), from_node, ctx)
     }
 }
 
@@ -164,5 +171,27 @@ fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {
 }
 
 fn room_names(rooms: Vec<&str>) -> Result<Vec<RoomName>, Garbage> {
+    if rooms.len() > PublishRequest::MAX_ROOMS {
+        return Err(Garbage::Room);
+    }
     rooms.into_iter().map(|room| RoomName::parse(room).ok_or(Garbage::Room)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_for_more_rooms_than_can_be_published_to_is_refused() {
+        let names: Vec<String> = (0..=PublishRequest::MAX_ROOMS).map(|n| format!("venue:cvenue{n:08}")).collect();
+        let take = |count: usize| {
+            let rooms: Vec<&str> = names[..count].iter().map(String::as_str).collect();
+            let event = LogEvent { position: 5, rooms: rooms.clone(), name: "e", payload: "1", held_as: None };
+            let frame = LogFrame { instance: 1, before: 4, last: 5, events: vec![event] };
+            let event = LooseEvent { instance: 1, identity: None, rooms, name: "e", payload: "1" };
+            [batch(frame, &[]).err(), loose(relay::VOLATILE, event, &[]).err()]
+        };
+        assert_eq!(take(PublishRequest::MAX_ROOMS), [None, None]);
+        assert_eq!(take(PublishRequest::MAX_ROOMS + 1), [Some(Garbage::Room); 2]);
+    }
 }

@@ -21,7 +21,7 @@ use crate::bus::relay::{InstanceId, Seal};
 use crate::config::RedisConfig;
 use crate::domain::{PidKey, UserId};
 
-pub use actor::{ClusterBridge, Leave};
+pub use actor::{ClusterBridge, Leave, SendOut};
 
 /// Reaches the bridge, which is started again if it fails.
 pub struct Cluster {

@@ -1,14 +1,20 @@
 //! What Node servers ask of all their peers. Whoever listens is counted and waited for, so everything is
 //! answered; what is asked for is done as an operator's command is: a join is the session's own, and obeys the policy.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use actix::prelude::*;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::actor::ClusterBridge;
-use crate::actors::messages::{EndSession, SessionKey};
+use crate::actors::ingress::{Ingress, IngressSlot};
+use crate::actors::messages::{ClientEvent, EndSession, SessionKey};
 use crate::actors::session::{Listed, as_if_asked};
+use crate::actors::supervision::supervised;
 use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent, Request, Selection};
 use crate::domain::RoomName;
@@ -17,8 +23,86 @@ use crate::domain::RoomName;
 /// this size no longer fits into one message.
 const MAX_SOCKETS: usize = 20_000;
 
+/// What peers have asked and is not answered yet. A few bytes may concern every session of the house, so one request
+/// is answered at a time, and its messages wait where sessions have not handled enough of the ones before.
+#[derive(Default)]
+pub struct Asked {
+    waiting: VecDeque<(Request, usize)>,
+    bytes: usize,
+    answering: bool,
+    sent: Arc<Ingress>,
+}
+
+impl Asked {
+    const MAX_WAITING: usize = 1_024;
+    const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+    fn put(&mut self, request: Request, bytes: usize) -> Result<(), Garbage> {
+        if self.waiting.len() >= Self::MAX_WAITING || self.bytes + bytes > Self::MAX_BYTES {
+            return Err(Garbage::Busy);
+        }
+        self.bytes += bytes;
+        self.waiting.push_back((request, bytes));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<Request> {
+        let (request, bytes) = self.waiting.pop_front()?;
+        self.bytes -= bytes;
+        Some(request)
+    }
+}
+
 impl ClusterBridge {
-    pub(super) fn answer_peer(&mut self, request: Request, from_node: &mut Vec<NodeEvent>) -> Result<(), Garbage> {
+    pub(super) fn take_asked(
+        &mut self,
+        request: Request,
+        bytes: usize,
+        from_node: &mut Vec<NodeEvent>,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), Garbage> {
+        match request {
+            Request::ServerSideEmit { id } => {
+                if let Some(id) = id {
+                    self.respond(&adapter::nothing_to_say(&id));
+                }
+            }
+            Request::Broadcast { id, event } => {
+                // Its clients acknowledge to nobody here: it is an event of the log, which has no acknowledgements.
+                self.respond(&adapter::client_count(&id, 0));
+                if self.lease.takes_in() {
+                    from_node.push(event?);
+                }
+            }
+            request => {
+                self.asked.put(request, bytes)?;
+                self.answer_next(ctx);
+            }
+        }
+        Ok(())
+    }
+
+    fn answer_next(&mut self, ctx: &mut Context<Self>) {
+        if self.asked.answering {
+            return;
+        }
+        let Some(request) = self.asked.next() else { return };
+        self.asked.answering = true;
+        let bus = self.bus.clone();
+        let turn = async move {
+            // What is to be relayed shares this thread and the queue to Redis.
+            tokio::task::yield_now().await;
+            bus.has_room().await;
+        };
+        let answering =
+            turn.into_actor(self).then(|(), bridge, _| supervised(|| bridge.answer(request)).into_actor(bridge));
+        ctx.spawn(answering.map(|(), bridge, ctx| {
+            bridge.asked.answering = false;
+            bridge.answer_next(ctx);
+        }));
+    }
+
+    fn answer(&mut self, request: Request) -> ResponseFuture<()> {
         match request {
             Request::Sockets { id, of } => {
                 let ids = self.selected(&of).into_iter().map(|(listed, _)| json!(*listed.record.life.socket_id));
@@ -29,36 +113,17 @@ impl ClusterBridge {
                 let sockets = self.selected(&of).into_iter().map(|(listed, rooms)| remote_socket(&listed, &rooms));
                 self.respond(&adapter::sockets(&id, sockets.collect()));
             }
-            Request::Join { id, of, rooms } => self.move_sessions("join", &of, &rooms, id),
-            Request::Leave { id, of, rooms } => self.move_sessions("leave", &of, &rooms, id),
-            Request::Disconnect { id, of } => {
-                self.selected(&of).into_iter().for_each(|(listed, _)| listed.session.do_send(EndSession));
-                self.done(id);
-            }
-            Request::ServerSideEmit { id } => {
-                if let Some(id) = id {
-                    self.respond(&adapter::nothing_to_say(&id));
-                }
-            }
-            Request::Broadcast { id, event } => {
-                // Its clients acknowledge to nobody here: it is an event of the log, which has no acknowledgements.
-                self.respond(&adapter::client_count(&id, 0));
-                if self.lease.is_held() {
-                    from_node.push(event?);
-                }
-            }
+            Request::Join { id, of, rooms } => return self.move_sessions("join", &of, &rooms, id),
+            Request::Leave { id, of, rooms } => return self.move_sessions("leave", &of, &rooms, id),
+            Request::Disconnect { id, of } => return self.end_sessions(&of, id),
+            // Answered as they came.
+            Request::ServerSideEmit { .. } | Request::Broadcast { .. } => {}
         }
-        Ok(())
+        std::future::ready(()).boxed_local()
     }
 
     fn respond(&self, answer: &Value) {
-        self.bus.publish(adapter::RESPONSES, answer.to_string().into_bytes());
-    }
-
-    fn done(&self, id: Option<String>) {
-        if let Some(id) = id {
-            self.respond(&adapter::done(&id));
-        }
+        self.bus.publish(adapter::RESPONSES, answer.to_string());
     }
 
     fn memberships(&self) -> HashMap<SessionKey, Vec<RoomName>> {
@@ -92,24 +157,56 @@ impl ClusterBridge {
         rooms.iter().map(|room| room.as_str().to_owned()).chain(own).take(MAX_SOCKETS).collect()
     }
 
-    fn move_sessions(&mut self, how: &'static str, of: &Selection, rooms: &[String], id: Option<String>) {
-        let sessions = self.selected(of);
+    fn move_sessions(
+        &mut self,
+        how: &'static str,
+        of: &Selection,
+        rooms: &[String],
+        id: Option<String>,
+    ) -> ResponseFuture<()> {
+        let (sessions, mut known) = (self.selected(of), Vec::new());
         for room in rooms {
-            let Some(room) = RoomName::parse(room).filter(|room| as_if_asked(how, room).is_some()) else {
-                self.ignore(Garbage::Room, adapter::REQUESTS);
-                continue;
-            };
-            for (listed, _) in &sessions {
-                if let Some(asked) = as_if_asked(how, &room) {
-                    listed.session.do_send(asked);
-                }
+            match RoomName::parse(room).filter(|room| as_if_asked(how, room).is_some()) {
+                Some(room) => known.push(room),
+                None => self.ignore(Garbage::Room, adapter::REQUESTS),
             }
         }
-        // Nobody here has that socket: who does answers.
-        if !sessions.is_empty() {
-            self.done(id);
-        }
+        let (sent, bus) = (self.asked.sent.clone(), self.bus.clone());
+        Box::pin(async move {
+            for room in known {
+                for (listed, _) in &sessions {
+                    let slot = place(&sent).await;
+                    if let Some(asked) = as_if_asked(how, &room) {
+                        listed.session.do_send(ClientEvent { slot, ..asked });
+                    }
+                }
+            }
+            // Nobody here has that socket: who does answers.
+            if let Some(id) = id.filter(|_| !sessions.is_empty()) {
+                bus.publish(adapter::RESPONSES, adapter::done(&id).to_string());
+            }
+        })
     }
+
+    fn end_sessions(&self, of: &Selection, id: Option<String>) -> ResponseFuture<()> {
+        let sessions = self.selected(of);
+        let (sent, bus) = (self.asked.sent.clone(), self.bus.clone());
+        Box::pin(async move {
+            for (listed, _) in sessions {
+                listed.session.do_send(EndSession { slot: Some(place(&sent).await) });
+            }
+            if let Some(id) = id {
+                bus.publish(adapter::RESPONSES, adapter::done(&id).to_string());
+            }
+        })
+    }
+}
+
+/// Waits until one more message to a session may be under way.
+async fn place(sent: &Arc<Ingress>) -> IngressSlot {
+    tokio::task::consume_budget().await;
+    poll_fn(|context| sent.poll_open(context)).await;
+    sent.take()
 }
 
 /// In the shape of a Node server's remote socket. Of the handshake there is what concerns nobody's secrets.
@@ -133,4 +230,24 @@ fn remote_socket(listed: &Listed, rooms: &[RoomName]) -> Value {
         "rooms": own.chain(rooms.iter().map(RoomName::as_str)).collect::<Vec<_>>(),
         "data": {},
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_to_be_answered_is_bounded_in_number_and_in_bytes() {
+        let ask = || Request::AllRooms { id: "r".into() };
+        let mut asked = Asked::default();
+        (0..Asked::MAX_WAITING).for_each(|_| asked.put(ask(), 100).unwrap());
+        assert_eq!(asked.put(ask(), 100), Err(Garbage::Busy));
+        asked.next().unwrap();
+        asked.put(ask(), 100).unwrap();
+        while asked.next().is_some() {}
+        asked.put(ask(), Asked::MAX_BYTES).unwrap();
+        assert_eq!(asked.put(ask(), 1), Err(Garbage::Busy));
+        asked.next().unwrap();
+        asked.put(ask(), 1).unwrap();
+    }
 }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::SessionKey;
+use crate::actors::ingress::IngressSlot;
 use crate::actors::insight::{Flow, Probe};
 use crate::domain::{EventPacket, Identity, Position, RoomName};
 
 /// Ends the session for good: the client is told to stay away.
-#[derive(Message)]
+#[derive(Message, Default)]
 #[rtype(result = "()")]
-pub struct EndSession;
+pub struct EndSession {
+    /// Given back once it has been handled.
+    pub slot: Option<IngressSlot>,
+}
 
 /// Sends the session's client something that is for it alone.
 #[derive(Message)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{NodeEvent, OWN, member};
 use crate::bus::Garbage;
 use crate::bus::json::{self, Binary};
+use crate::domain::PublishRequest;
 
 /// Sessions that a request is about: those in one of the rooms, or all, but those in one of the others.
 /// A session is in a room of its own id too.
@@ -115,19 +116,34 @@ fn understood(asked: Asked, max_payload: usize) -> Result<Request, Garbage> {
     let named = |id: Option<String>| id.ok_or(Garbage::Malformed);
     // Older peers name one socket and one room instead.
     let by_id = sid.map(|sid| Selection { rooms: vec![sid], except: Vec::new() });
-    let moved: Vec<String> = if by_id.is_some() { room.into_iter().collect() } else { rooms.clone() };
-    let of = opts.or(by_id);
+    let moved = |rooms: Vec<String>| if by_id.is_some() { Ok(room.into_iter().collect()) } else { distinct(rooms) };
+    let of = opts.or_else(|| by_id.clone());
     Ok(match kind {
         0 => Request::Sockets { id: named(id)?, of: Selection { rooms, except: Vec::new() } },
         1 => Request::AllRooms { id: named(id)? },
-        2 => Request::Join { id, of: of.ok_or(Garbage::Malformed)?, rooms: moved },
-        3 => Request::Leave { id, of: of.ok_or(Garbage::Malformed)?, rooms: moved },
+        2 => Request::Join { id, of: of.ok_or(Garbage::Malformed)?, rooms: moved(rooms)? },
+        3 => Request::Leave { id, of: of.ok_or(Garbage::Malformed)?, rooms: moved(rooms)? },
         4 => Request::Disconnect { id, of: of.ok_or(Garbage::Malformed)? },
         5 => Request::Fetch { id: named(id)?, of: of.unwrap_or_default() },
         6 => Request::ServerSideEmit { id },
         7 => Request::Broadcast { id: named(id)?, event: broadcast(of.unwrap_or_default(), packet, max_payload) },
         _ => return Err(Garbage::Request),
     })
+}
+
+/// Each once, and no more than one event may be for: every one is a message to each session that the request is about.
+fn distinct(rooms: Vec<String>) -> Result<Vec<String>, Garbage> {
+    let mut distinct: Vec<String> = Vec::new();
+    for room in rooms {
+        if distinct.contains(&room) {
+            continue;
+        }
+        if distinct.len() == PublishRequest::MAX_ROOMS {
+            return Err(Garbage::Room);
+        }
+        distinct.push(room);
+    }
+    Ok(distinct)
 }
 
 fn broadcast(of: Selection, packet: Option<AskedPacket>, max_payload: usize) -> Result<NodeEvent, Garbage> {
@@ -188,6 +204,21 @@ mod tests {
         let Ok(Some(Request::Broadcast { event: Ok(event), .. })) = read_request(&packed, MAX) else { panic!() };
         assert_eq!((event.name.as_str(), event.payload.get()), ("e", r#"{"n":1}"#));
         assert_eq!(read_request(br#"{"type":99}"#, MAX).unwrap_err(), Garbage::Request);
+    }
+
+    #[test]
+    fn a_request_names_few_rooms_to_enter_or_leave_however_often() {
+        for kind in [2, 3] {
+            let ask = |rooms: Vec<String>| {
+                let asked = json!({ "uid": "a", "type": kind, "opts": { "rooms": [], "except": [] }, "rooms": rooms });
+                read_request(asked.to_string().as_bytes(), MAX)
+            };
+            let named = |count: usize| (0..count).map(|n| format!("r{n}")).collect::<Vec<_>>();
+            let often = [named(PublishRequest::MAX_ROOMS), named(PublishRequest::MAX_ROOMS)].concat();
+            let Ok(Some(Request::Join { rooms, .. } | Request::Leave { rooms, .. })) = ask(often) else { panic!() };
+            assert_eq!(rooms, named(PublishRequest::MAX_ROOMS));
+            assert_eq!(ask(named(PublishRequest::MAX_ROOMS + 1)).unwrap_err(), Garbage::Room);
+        }
     }
 
     proptest! {

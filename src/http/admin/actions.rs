@@ -22,7 +22,7 @@ pub async fn disconnect(
 ) -> HttpResponse {
     let Some(listed) = state.services.directory.by_socket_id(&id) else { return not_found().await };
     tracing::warn!(user = %listed.record.life.who, socket = %id, "an operator disconnects a session");
-    listed.session.do_send(EndSession);
+    listed.session.do_send(EndSession::default());
     operator.record(&state.services, action::ADMIN_DISCONNECT, AuditOutcome::Done, AuditTarget::subject(&id));
     HttpResponse::Accepted().json(json!({ "ok": true }))
 }

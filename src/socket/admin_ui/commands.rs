@@ -102,7 +102,7 @@ impl Commands {
         tracing::warn!(filter, "an operator disconnects sessions");
         for Listed { session, record } in self.selected(filter) {
             self.record(action::ADMIN_DISCONNECT, AuditTarget::subject(&record.life.socket_id));
-            session.do_send(EndSession);
+            session.do_send(EndSession::default());
         }
     }
 

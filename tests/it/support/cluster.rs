@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::house::{House, Server, free_port};
 use super::postgres::Postgres;
 use super::program::run;
+use super::proxy::Proxy;
 use super::redis::RedisServer;
 use super::wait::eventually;
 
@@ -21,11 +22,20 @@ impl Cluster {
     }
 
     pub fn with(count: usize, redis: RedisServer, variables: &[(&str, &str)]) -> Self {
+        Self::each_with(redis, variables, &vec![String::new(); count])
+    }
+
+    /// With a database for each, if it is not the house's.
+    fn each_with(redis: RedisServer, variables: &[(&str, &str)], databases: &[String]) -> Self {
         let url = redis.url();
         let mut own = vec![("REDIS_URL", url.as_str()), ("DRAIN_SECS", "2")];
         own.extend(variables);
         let house = House::new(&own);
-        let servers = (0..count).map(|_| house.serve(free_port())).collect();
+        let servers = databases.iter().map(|database| {
+            let own = [("DATABASE_URL", database.as_str())];
+            house.serve_with(free_port(), if database.is_empty() { &[] } else { &own })
+        });
+        let servers = servers.collect();
         let cluster = Self { house, redis, servers };
         cluster.relays();
         cluster
@@ -54,10 +64,16 @@ impl Cluster {
 
     /// On PostgreSQL, in the application's own database.
     pub fn on_postgres(count: usize, postgres: &Postgres) -> Self {
-        let url = postgres.application("restaurant");
-        let migrated = run(postgres.folder(), &["migrate"], &[("DATABASE_URL", &url)]);
-        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        let url = migrated(postgres);
         Self::with(count, RedisServer::start(), &[("DATABASE_URL", &url)])
+    }
+
+    /// The same; each has a way of its own to the database.
+    pub fn on_postgres_by(proxies: &[Proxy], postgres: &Postgres) -> Self {
+        migrated(postgres);
+        let databases = proxies.iter().map(|proxy| proxy.url().replace("http://", "postgresql://postgres@"));
+        let databases: Vec<String> = databases.map(|url| url + "/restaurant?sslmode=disable").collect();
+        Self::each_with(RedisServer::start(), &[], &databases)
     }
 
     /// The value of a metric's line, at one instance.
@@ -82,6 +98,14 @@ impl Cluster {
             (0..self.servers.len()).find(held)
         })
     }
+}
+
+/// The application's database with the service's tables; its URL.
+fn migrated(postgres: &Postgres) -> String {
+    let url = postgres.application("restaurant");
+    let migrated = run(postgres.folder(), &["migrate"], &[("DATABASE_URL", &url)]);
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    url
 }
 
 fn get(server: &Server, path: &str) -> String {

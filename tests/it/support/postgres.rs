@@ -126,6 +126,15 @@ impl Postgres {
         eventually("it is gone", || (!self.answers()).then_some(()));
     }
 
+    /// `STOP`: none of its processes goes on, and nothing is closed; `CONT` lets them.
+    pub fn signal(&self, name: &str) {
+        let own = self.process.as_ref().unwrap().id();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap();
+        let all = [own.to_string()].into_iter().chain(children.split_whitespace().map(str::to_owned));
+        // One that has just ended is none of them.
+        Command::new("kill").args(["-s", name]).args(all).status().unwrap();
+    }
+
     /// What a query prints, without headings; `Err` with what was wrong.
     pub fn psql(&self, database: &str, sql: &str) -> Result<String, String> {
         let url = self.url(database);
@@ -161,6 +170,10 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        if self.process.is_some() {
+            // Its children end by themselves, if they are not stopped.
+            self.signal("CONT");
+        }
         if let Some(mut process) = self.process.take() {
             process.kill().ok();
             process.wait().ok();
