@@ -64,6 +64,10 @@ pub struct LooseEvent<'a> {
     pub rooms: Vec<&'a str>,
     pub name: &'a str,
     pub payload: &'a str,
+    /// Rooms and sockets that it is not for. Where there are any it is a frame of one member more, which an instance
+    /// from before there were any does not take: it has nobody hear the event, rather than those that are excepted.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<&'a str>,
 }
 
 /// That an event belongs to a trace which is sampled. It stands behind the frame, as an instance from before there
@@ -230,7 +234,7 @@ mod tests {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn loose() -> LooseEvent<'static> {
-        LooseEvent { instance: 1, identity: None, rooms: vec!["a:b"], name: "e", payload: "1" }
+        LooseEvent { instance: 1, identity: None, rooms: vec!["a:b"], name: "e", payload: "1", except: vec![] }
     }
 
     /// In a rolling upgrade either may be the older one.

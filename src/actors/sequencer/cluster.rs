@@ -26,8 +26,9 @@ use crate::telemetry::spans;
 #[derive(Default)]
 pub struct Cluster {
     bridge: Option<BridgeStarted>,
-    /// What this batch has placed so far.
+    /// What this batch has placed so far, and the bridge has not been told of: it is all that is after `told`.
     stored: Vec<StoredHere>,
+    told: Position,
     /// Relayed steps that do not follow the head yet, by the position before them.
     early: BTreeMap<Position, Relayed>,
     /// Bytes of their payloads.
@@ -60,7 +61,19 @@ impl Cluster {
         Some(format!("{instance}-{:x}", self.named).into())
     }
 
-    pub fn went_out(&self, event: &Arc<Logged>, identity: Option<Arc<str>>, on_node: bool, publish: &Span) {
+    /// `head` is where this instance stands. What was placed before the event is told of before it, so that it comes
+    /// in this order elsewhere too.
+    pub fn went_out(
+        &mut self,
+        event: &Arc<Logged>,
+        identity: Option<Arc<str>>,
+        on_node: bool,
+        publish: &Span,
+        head: Position,
+    ) {
+        if !self.stored.is_empty() {
+            self.tell(head);
+        }
         if let Some(bridge) = &self.bridge {
             bridge.went_out.do_send(WentOut { event: event.clone(), identity, on_node, span: spans::relay(publish) });
         }
@@ -72,8 +85,14 @@ impl Cluster {
         }
     }
 
-    /// A batch has gone out.
-    pub fn tell(&mut self, before: Position, last: Position) {
+    /// A batch begins to go out.
+    pub fn begin(&mut self, before: Position) {
+        self.told = before;
+    }
+
+    /// It has gone out this far.
+    pub fn tell(&mut self, last: Position) {
+        let before = std::mem::replace(&mut self.told, last);
         let events = std::mem::take(&mut self.stored);
         if let Some(bridge) = &self.bridge
             && last > before
@@ -289,14 +308,12 @@ impl Handler<RelayedLoose> for Sequencer {
 
     fn handle(&mut self, message: RelayedLoose, _: &mut Self::Context) {
         let _handling = self.census.sequencer.handling();
-        let RelayedLoose { identity, rooms, event, span } = message;
-        let volatile = identity.is_none();
-        let entries = self.entries;
+        let (identity, entries) = (message.identity.clone(), self.entries);
         if identity.is_some_and(|identity| self.cluster.remember_loose(identity, entries).is_some()) {
             return;
         }
         self.metrics.bridge.relayed_in.increment(1);
-        self.deliver_loose(rooms, event, volatile, &span);
+        self.deliver_loose(message);
     }
 }
 
