@@ -90,7 +90,8 @@ mod tests {
             let id = Sid::new();
             assert_eq!(SocketId::parse(id.as_str()).expect("one of ours").as_str(), id.as_str());
         }
-        for other in ["", "lobby", NODES, "fifteen-letters", "seventeen-letters", "sixteen.letters!", "ünfzehn-letters"] {
+        for other in ["", "lobby", NODES, "fifteen-letters", "seventeen-letters", "sixteen.letters!", "ünfzehn-letters"]
+        {
             assert_eq!(SocketId::parse(other), None, "{other}");
         }
     }
@@ -108,7 +109,8 @@ mod tests {
     #[test]
     fn they_are_bounded_without_what_is_not_of_this_service() {
         let names: Vec<String> = (0..=Except::MAX).map(|n| format!("user:{n}")).collect();
-        let of = |names: &[String]| Except::of(names.iter().map(String::as_str)).map(|except| except.map(|it| it.len()));
+        let of =
+            |names: &[String]| Except::of(names.iter().map(String::as_str)).map(|except| except.map(|it| it.len()));
         assert_eq!(of(&names), Err(TooManyExcepted));
         assert_eq!(of(&names[1..]), Ok(Some(Except::MAX)));
         assert_eq!(of(&vec![NODES.to_owned(); 1_000]), Ok(None));

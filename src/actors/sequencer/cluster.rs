@@ -265,7 +265,15 @@ impl Sequencer {
         // What an own batch has stored meanwhile would be among it; it brings the rest as it lands.
         if self.in_flight.is_none() {
             self.cluster.note_ahead(head, self.head);
-            self.read_up_to(head, ctx);
+            if !self.cluster.has_bridge() {
+                return self.read_up_to(head, ctx);
+            }
+            // The relay is about to bring it, and with it what is not stored, which would come behind what is read now.
+            ctx.run_later(Cluster::PATIENCE, move |sequencer, ctx| {
+                if sequencer.head < head && sequencer.in_flight.is_none() {
+                    sequencer.read_up_to(head, ctx);
+                }
+            });
         }
     }
 
