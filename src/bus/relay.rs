@@ -258,6 +258,34 @@ mod tests {
         }
     }
 
+    /// As it was read before an event could be for some of its rooms' members only.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct FormerLooseEvent<'a> {
+        instance: InstanceId,
+        identity: Option<&'a str>,
+        #[serde(borrow)]
+        rooms: Vec<&'a str>,
+        name: &'a str,
+        payload: &'a str,
+    }
+
+    #[test]
+    fn an_instance_that_would_send_an_event_to_those_whom_it_is_not_for_does_not_take_it() {
+        let trace = Trace { position: Trace::UNPLACED, parent: PARENT.into() };
+        let excepting = LooseEvent { except: vec!["user:x", "abcdefghijklmnop"], ..loose() };
+        for traces in [&[][..], &[trace][..]] {
+            let sealed = |event| seal().close_traced(VOLATILE, event, traces).unwrap();
+            let (excepting_sealed, plain) = (sealed(&excepting), sealed(&loose()));
+            let former = |sealed| seal().open_traced::<FormerLooseEvent<'_>>(VOLATILE, sealed).map(|(event, _)| event);
+            assert_eq!(former(&excepting_sealed), Err(Garbage::Malformed));
+            assert_eq!(former(&plain).unwrap().payload, "1");
+            let former = former(&plain).unwrap();
+            assert_eq!(seal().close_traced(VOLATILE, &former, traces).unwrap(), plain, "the same frame as ever");
+            let read = seal().open_traced::<LooseEvent<'_>>(VOLATILE, &excepting_sealed).unwrap();
+            assert_eq!((read.0, &read.1[..]), (LooseEvent { except: excepting.except.clone(), ..loose() }, traces));
+        }
+    }
+
     proptest! {
         #[test]
         fn what_stands_behind_a_frame_does_it_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..100)) {

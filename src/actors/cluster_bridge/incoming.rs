@@ -175,3 +175,21 @@ fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {
 fn room_names(rooms: Vec<&str>) -> Result<Vec<RoomName>, Garbage> {
     rooms.into_iter().map(|room| RoomName::parse(room).ok_or(Garbage::Room)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_is_not_for_somebody_unknown_here_is_taken_for_nobody() {
+        let taken = |except: Vec<&str>| {
+            let (rooms, name, payload) = (vec!["tab:c12345678"], "e", "1");
+            let event = LooseEvent { instance: 1, identity: None, rooms, name, payload, except };
+            loose(relay::VOLATILE, event, &[]).map(|taken| taken.except.map_or(0, |except| except.len()))
+        };
+        assert_eq!(taken(vec![]).unwrap(), 0);
+        assert_eq!(taken(vec!["user:x", "abcdefghijklmnop"]).unwrap(), 2);
+        assert_eq!(taken(vec!["user:x", "another form"]).unwrap_err(), Garbage::Except);
+        assert_eq!(taken(vec!["user:x"; Except::MAX + 1]).unwrap_err(), Garbage::Except);
+    }
+}
