@@ -47,7 +47,9 @@ impl Cluster {
     const MAX_LOOSE: usize = 100_000;
     /// How long a gap may take to close by itself.
     pub const PATIENCE: Duration = Duration::from_millis(30);
-    /// The same for what an own batch waits for: its publishers wait with it.
+    /// How long what the relay should bring may take where nothing waits for it.
+    const LONG_PATIENCE: Duration = Duration::from_millis(250);
+    /// As `PATIENCE`, for what an own batch waits for: its publishers wait with it.
     pub const SHORT_PATIENCE: Duration = Duration::from_millis(5);
 
     pub fn has_bridge(&self) -> bool {
@@ -265,11 +267,11 @@ impl Sequencer {
         // What an own batch has stored meanwhile would be among it; it brings the rest as it lands.
         if self.in_flight.is_none() {
             self.cluster.note_ahead(head, self.head);
-            if !self.cluster.has_bridge() {
+            if !self.view.is_relay_open() {
                 return self.read_up_to(head, ctx);
             }
-            // The relay is about to bring it, and with it what is not stored, which would come behind what is read now.
-            ctx.run_later(Cluster::PATIENCE, move |sequencer, ctx| {
+            // The relay is about to bring it, and between it what is not stored and would come behind what is read now.
+            ctx.run_later(Cluster::LONG_PATIENCE, move |sequencer, ctx| {
                 if sequencer.head < head && sequencer.in_flight.is_none() {
                     sequencer.read_up_to(head, ctx);
                 }
