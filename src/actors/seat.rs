@@ -9,11 +9,12 @@ use actix::Recipient;
 use super::insight::{self, Journal, Probe, State};
 use super::logged::Logged;
 use super::messages::{Begin, Closing, FellBehind, GoneLive, Leaves, Outlet, SessionKey};
-use crate::domain::{LogId, Offset, Position, RoomName};
+use crate::domain::{Except, LogId, Offset, Position, RoomName};
 
 /// Of one thread, hence the cells.
 pub struct Seat {
     key: SessionKey,
+    socket_id: Arc<str>,
     outlet: Arc<dyn Outlet>,
     session: Recipient<FellBehind>,
     /// The session's.
@@ -52,6 +53,7 @@ impl Seat {
 
     pub fn new(
         key: SessionKey,
+        socket_id: Arc<str>,
         outlet: Arc<dyn Outlet>,
         session: Recipient<FellBehind>,
         probe: Arc<Probe>,
@@ -59,6 +61,7 @@ impl Seat {
     ) -> Self {
         Self {
             key,
+            socket_id,
             outlet,
             session,
             probe,
@@ -253,6 +256,8 @@ impl Seat {
         events
             .iter()
             .filter(|event| self.is_in_one_of(event.rooms()))
+            // It may have entered such a room while the event was kept.
+            .filter(|event| !event.except().is_some_and(|except| self.is_excepted(except)))
             .for_each(|event| self.take(event, log, Leaves::WithTheTurn));
         GoneLive::Live
     }
@@ -262,8 +267,75 @@ impl Seat {
         self.rooms.borrow().iter().any(|entered| entered.entry <= entry && rooms.contains(&entered.room))
     }
 
+    /// Whether the event is not for it.
+    pub fn is_excepted(&self, except: &Except) -> bool {
+        except.names_socket(&self.socket_id) || self.is_in_one_of(except.rooms())
+    }
+
     /// It may have left a room while that room's events were kept.
     fn is_in_one_of(&self, rooms: &[RoomName]) -> bool {
         self.rooms.borrow().iter().any(|entered| rooms.contains(&entered.room))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::prelude::*;
+    use parking_lot::Mutex;
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::actors::messages::OutletDrained;
+    use crate::domain::{Event, EventPacket};
+
+    #[derive(Default)]
+    struct Written(Mutex<Vec<String>>);
+
+    impl Outlet for Written {
+        fn push_event(&self, packet: &EventPacket, _: Leaves) -> bool {
+            self.0.lock().push(packet.name().to_owned());
+            true
+        }
+        fn push_notice(&self, _: &EventPacket) {}
+        fn push_ack(&self, _: i64, _: &RawValue) {}
+        fn attend(&self, _: Recipient<OutletDrained>) {}
+        fn close(&self, _: Closing) {}
+        fn ended(&self) {}
+        fn transport(&self) -> &'static str {
+            "websocket"
+        }
+    }
+
+    struct Sessions;
+
+    impl Actor for Sessions {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<FellBehind> for Sessions {
+        type Result = ();
+
+        fn handle(&mut self, _: FellBehind, _: &mut Self::Context) {}
+    }
+
+    #[actix_rt::test]
+    async fn what_was_kept_is_not_for_who_has_entered_an_excepted_room_meanwhile() {
+        let (log, written) = (LogId(1), Arc::<Written>::default());
+        let session = Sessions.start().recipient();
+        let seat = Seat::new(1, "abcdefghijklmnop".into(), written.clone(), session, Arc::default(), Arc::default());
+        let room = |name: &str| RoomName::parse(name).unwrap();
+        let event = |name: &str, except: &[&str]| {
+            let except = Except::of(except.iter().copied()).unwrap().map(Arc::new);
+            let event = Event::of(name, &1);
+            Arc::new(Logged::unplaced([room("tab:c12345678")].into(), event, true, except))
+        };
+        seat.enter(&room("tab:c12345678"), 0, 1, Begin::Now);
+        seat.hold();
+        seat.take(&event("for all", &[]), log, Leaves::Now);
+        seat.take(&event("not for the table", &["table:c12345678"]), log, Leaves::Now);
+        seat.take(&event("not for others", &["user:other"]), log, Leaves::Now);
+        seat.enter(&room("table:c12345678"), 0, 2, Begin::Now);
+        assert!(matches!(seat.go_live(0, log), GoneLive::Live));
+        assert_eq!(*written.0.lock(), ["for all", "not for others"]);
     }
 }

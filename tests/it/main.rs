@@ -16,6 +16,7 @@ mod cluster_hostile;
 mod cluster_lease;
 mod cluster_node;
 mod cluster_node_events;
+mod cluster_node_except;
 mod cluster_outage;
 mod cluster_postgres;
 mod cluster_redis;

@@ -1,6 +1,7 @@
 //! What comes through Redis: each channel's form is checked, and what it says goes to whom it is for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use actix::prelude::*;
@@ -15,7 +16,7 @@ use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
 use crate::bus::redis::Incoming;
 use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent, Trace};
-use crate::domain::{Event, EventName, PidKey, Position, PublishRequest, RoomName, UserId};
+use crate::domain::{Event, EventName, Except, PidKey, Position, PublishRequest, RoomName, UserId};
 use crate::store::log::StoredEvent;
 use crate::telemetry::spans;
 
@@ -145,7 +146,7 @@ fn spans_of(events: &[StoredEvent], traces: &[Trace<'_>]) -> HashMap<Position, S
 }
 
 pub(crate) fn loose(channel: &str, event: LooseEvent<'_>, traces: &[Trace<'_>]) -> Result<RelayedLoose, Garbage> {
-    let LooseEvent { identity, rooms, name, payload, .. } = event;
+    let LooseEvent { identity, rooms, name, payload, except, .. } = event;
     if identity.is_some() != (channel == relay::UNPLACED) {
         return Err(Garbage::Malformed);
     }
@@ -153,7 +154,15 @@ pub(crate) fn loose(channel: &str, event: LooseEvent<'_>, traces: &[Trace<'_>]) 
     let payload: Box<RawValue> = serde_json::from_str(payload).map_err(|_| Garbage::Malformed)?;
     let (rooms, identity) = (room_names(rooms)?.into(), identity.map(Into::into));
     let span = traces.first().map_or_else(Span::none, |trace| spans::relayed(&trace.parent, name));
-    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload), span })
+    let except = excepted(&except)?.map(Arc::new);
+    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload), except, span })
+}
+
+/// What is not known here may be anybody, so nobody can be sent the event.
+fn excepted(names: &[&str]) -> Result<Option<Except>, Garbage> {
+    let except = Except::of(names.iter().copied()).map_err(|_| Garbage::Except)?;
+    let known = except.as_ref().map_or(0, Except::len) == names.len();
+    if known { Ok(except) } else { Err(Garbage::Except) }
 }
 
 fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {
@@ -188,10 +197,23 @@ mod tests {
             let rooms: Vec<&str> = names[..count].iter().map(String::as_str).collect();
             let event = LogEvent { position: 5, rooms: rooms.clone(), name: "e", payload: "1", held_as: None };
             let frame = LogFrame { instance: 1, before: 4, last: 5, events: vec![event] };
-            let event = LooseEvent { instance: 1, identity: None, rooms, name: "e", payload: "1" };
+            let event = LooseEvent { instance: 1, identity: None, rooms, name: "e", payload: "1", except: vec![] };
             [batch(frame, &[]).err(), loose(relay::VOLATILE, event, &[]).err()]
         };
         assert_eq!(take(PublishRequest::MAX_ROOMS), [None, None]);
         assert_eq!(take(PublishRequest::MAX_ROOMS + 1), [Some(Garbage::Room); 2]);
+    }
+
+    #[test]
+    fn an_event_that_is_not_for_somebody_unknown_here_is_taken_for_nobody() {
+        let taken = |except: Vec<&str>| {
+            let (rooms, name, payload) = (vec!["tab:c12345678"], "e", "1");
+            let event = LooseEvent { instance: 1, identity: None, rooms, name, payload, except };
+            loose(relay::VOLATILE, event, &[]).map(|taken| taken.except.map_or(0, |except| except.len()))
+        };
+        assert_eq!(taken(vec![]).unwrap(), 0);
+        assert_eq!(taken(vec!["user:x", "abcdefghijklmnop"]).unwrap(), 2);
+        assert_eq!(taken(vec!["user:x", "another form"]).unwrap_err(), Garbage::Except);
+        assert_eq!(taken(vec!["user:x"; Except::MAX + 1]).unwrap_err(), Garbage::Except);
     }
 }

@@ -140,9 +140,9 @@ impl Sequencer {
             return;
         };
         patience.map(|patience| ctx.cancel_future(patience));
-        let before = self.head;
+        self.cluster.begin(self.head);
         self.go_out(slots, committed);
-        self.cluster.tell(before, self.head);
+        self.cluster.tell(self.head);
         self.follow_disk(ctx);
         self.after_success(ctx);
         self.go_on(ctx);
