@@ -202,8 +202,8 @@ pub fn frame(bytes: &[u8]) {
     let sealed = SEAL.stamp(channel, [&[0; HEAD], body].concat()).expect("it is small");
     match channel {
         relay::LOG => {
-            let read = SEAL.open_traced::<LogFrame<'_>>(channel, &sealed);
-            if let Ok(taken) = read.and_then(|(frame, traces)| incoming::batch(frame, &traces)) {
+            let read = SEAL.open_with::<LogFrame<'_>>(channel, &sealed);
+            if let Ok(taken) = read.and_then(|(frame, behind)| incoming::batch(frame, &behind)) {
                 assert!(taken.spans.len() <= taken.events.len());
                 let positions = || taken.events.iter().map(|event| event.position);
                 assert!(taken.before < taken.last && positions().is_sorted_by(|one, next| one < next));
@@ -213,8 +213,8 @@ pub fn frame(bytes: &[u8]) {
         }
         relay::CONTROL => drop(SEAL.open::<Control<'_>>(channel, &sealed)),
         _ => {
-            let read = SEAL.open_traced::<LooseEvent<'_>>(channel, &sealed);
-            if let Ok(taken) = read.and_then(|(event, traces)| incoming::loose(channel, event, &traces)) {
+            let read = SEAL.open_with::<LooseEvent<'_>>(channel, &sealed);
+            if let Ok(taken) = read.and_then(|(event, behind)| incoming::loose(channel, event, &behind)) {
                 assert_eq!(taken.identity.is_some(), channel == relay::UNPLACED);
                 assert!(taken.except.is_none_or(|except| (1..=Except::MAX).contains(&except.len())));
                 relayed(taken.event.name(), taken.event.payload());

@@ -9,7 +9,7 @@ use tracing::Span;
 
 use super::logged::Logged;
 use crate::domain::{Event, Except, Position, RoomName};
-use crate::store::log::StoredEvent;
+use crate::store::log::{PublishName, StoredEvent};
 
 // ---- from the sequencer to the bridge ----
 
@@ -25,6 +25,7 @@ pub struct Stored {
 pub struct StoredHere {
     pub event: Arc<Logged>,
     pub held_as: Option<Arc<str>>,
+    pub name: Option<PublishName>,
     /// Whether Node servers have it: it came from one, or went out before it was stored.
     pub on_node: bool,
     /// Ends as it waits to be sent.
@@ -38,6 +39,7 @@ pub struct WentOut {
     pub event: Arc<Logged>,
     /// By which its stored form is known again; none for what is never stored.
     pub identity: Option<Arc<str>>,
+    pub name: Option<PublishName>,
     pub on_node: bool,
     /// Ends as it waits to be sent.
     pub span: Span,
@@ -62,6 +64,8 @@ pub struct Relayed {
     pub events: Vec<StoredEvent>,
     /// Of those that belong to a trace, by position; each ends as its event goes out here.
     pub spans: HashMap<Position, Span>,
+    /// Under which events of it were published.
+    pub names: Vec<(PublishName, Position)>,
 }
 
 /// An event without a place that has gone out at another instance.
@@ -72,6 +76,7 @@ pub struct RelayedLoose {
     pub rooms: Arc<[RoomName]>,
     pub event: Event,
     pub except: Option<Arc<Except>>,
+    pub name: Option<PublishName>,
     pub span: Span,
 }
 

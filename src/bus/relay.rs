@@ -1,7 +1,8 @@
 //! The frames that instances of one log send each other, sealed with a key that is in the log itself:
 //! whoever can write to Redis but not read the database cannot make up a position.
 //!
-//! `version, log, tag`, then msgpack: the frame, and behind it the traces that its events belong to, if there are any.
+//! `version, log, tag`, then msgpack: the frame, and behind it the traces that its events belong to and the names that
+//! they were published under, if there are any.
 //! Made and read by the ClusterBridge.
 
 use std::borrow::Cow;
@@ -70,19 +71,37 @@ pub struct LooseEvent<'a> {
     pub except: Vec<&'a str>,
 }
 
-/// That an event belongs to a trace which is sampled. It stands behind the frame, as an instance from before there
-/// were any takes no frame with members that it does not know, and does not look behind it.
+/// That an event belongs to a trace which is sampled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trace<'a> {
-    /// The event's; [`Self::UNPLACED`] for one without a place.
+    /// The event's; [`NO_POSITION`] for one without a place.
     pub position: Position,
     /// The span that it was relayed in, as W3C's `traceparent`.
     #[serde(borrow)]
     pub parent: Cow<'a, str>,
 }
 
-impl Trace<'_> {
-    pub const UNPLACED: Position = 0;
+/// That an event was published under a name: an instance that the publish is repeated at knows it again, though the
+/// database be away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Name<'a> {
+    /// The event's; [`NO_POSITION`] for one without a place.
+    pub position: Position,
+    pub publisher: &'a str,
+    pub id: &'a str,
+    /// Of what the publish said.
+    pub digest: [u8; 32],
+}
+
+/// The position in a [`Trace`] or a [`Name`] of an event without one.
+pub const NO_POSITION: Position = 0;
+
+/// What stands behind a frame with events: an instance from before there was any of it takes no frame with members that
+/// it does not know, and does not look behind it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Behind<'a> {
+    pub traces: Vec<Trace<'a>>,
+    pub names: Vec<Name<'a>>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -131,15 +150,19 @@ impl Seal {
 
     /// `None` where the frame is larger than any that is taken.
     pub fn close<T: Serialize>(&self, channel: &str, frame: &T) -> Option<Vec<u8>> {
-        self.close_traced(channel, frame, &[])
+        self.close_with(channel, frame, &Behind::default())
     }
 
-    /// The same of a frame with events, some of which may belong to a trace.
-    pub fn close_traced<T: Serialize>(&self, channel: &str, frame: &T, traces: &[Trace<'_>]) -> Option<Vec<u8>> {
+    /// The same of a frame with events.
+    pub fn close_with<T: Serialize>(&self, channel: &str, frame: &T, behind: &Behind<'_>) -> Option<Vec<u8>> {
+        let Behind { traces, names } = behind;
         let mut sealed = vec![0; HEAD];
         rmp_serde::encode::write(&mut sealed, frame).ok()?;
-        if !traces.is_empty() {
+        if !(traces.is_empty() && names.is_empty()) {
             rmp_serde::encode::write(&mut sealed, traces).ok()?;
+        }
+        if !names.is_empty() {
+            rmp_serde::encode::write(&mut sealed, names).ok()?;
         }
         self.stamp(channel, sealed)
     }
@@ -163,19 +186,21 @@ impl Seal {
         rmp_serde::from_slice(body).map_err(|_| Garbage::Malformed)
     }
 
-    /// The same of a frame with events. Traces that cannot be read are none.
+    /// The same of a frame with events. What cannot be read of what is behind it is not there.
     ///
     /// # Errors
     /// Why it is not a frame of this log.
-    pub fn open_traced<'a, T: Deserialize<'a>>(
+    pub fn open_with<'a, T: Deserialize<'a>>(
         &self,
         channel: &str,
         sealed: &'a [u8],
-    ) -> Result<(T, Vec<Trace<'a>>), Garbage> {
+    ) -> Result<(T, Behind<'a>), Garbage> {
         let body = self.unsealed(channel, sealed)?;
         let mut reader = rmp_serde::Deserializer::from_read_ref(body);
         let frame = T::deserialize(&mut reader).map_err(|_| Garbage::Malformed)?;
-        Ok((frame, Vec::deserialize(&mut reader).unwrap_or_default()))
+        let traces = Vec::deserialize(&mut reader).unwrap_or_default();
+        let names = Vec::deserialize(&mut reader).unwrap_or_default();
+        Ok((frame, Behind { traces, names }))
     }
 
     fn unsealed<'a>(&self, channel: &str, sealed: &'a [u8]) -> Result<&'a [u8], Garbage> {
@@ -237,24 +262,31 @@ mod tests {
         LooseEvent { instance: 1, identity: None, rooms: vec!["a:b"], name: "e", payload: "1", except: vec![] }
     }
 
+    fn behind() -> Behind<'static> {
+        let trace = Trace { position: NO_POSITION, parent: PARENT.into() };
+        let name = Name { position: NO_POSITION, publisher: "backend", id: "order-1", digest: [200; 32] };
+        Behind { traces: vec![trace], names: vec![name] }
+    }
+
     /// In a rolling upgrade either may be the older one.
     #[test]
-    fn an_instance_that_knows_no_traces_reads_a_frame_with_some_and_its_own_are_read() {
-        let trace = Trace { position: Trace::UNPLACED, parent: PARENT.into() };
-        let (newer, older) = (
-            seal().close_traced(VOLATILE, &loose(), std::slice::from_ref(&trace)).unwrap(),
-            seal().close(VOLATILE, &loose()).unwrap(),
-        );
+    fn an_instance_that_knows_nothing_behind_frames_reads_a_frame_with_some_and_its_own_are_read() {
+        let behind = behind();
+        let (newer, older) =
+            (seal().close_with(VOLATILE, &loose(), &behind).unwrap(), seal().close(VOLATILE, &loose()).unwrap());
         assert_eq!(seal().open::<LooseEvent<'_>>(VOLATILE, &newer).unwrap(), loose());
-        let read = seal().open_traced::<LooseEvent<'_>>(VOLATILE, &newer).unwrap();
-        assert_eq!(read, (loose(), vec![trace]));
-        assert_eq!(seal().open_traced::<LooseEvent<'_>>(VOLATILE, &older).unwrap(), (loose(), vec![]));
-        assert_eq!(seal().close_traced(VOLATILE, &loose(), &[]).unwrap(), older, "without any it is the same frame");
+        let read = |sealed| seal().open_with::<LooseEvent<'_>>(VOLATILE, sealed).unwrap();
+        assert_eq!(read(&newer), (loose(), behind.clone()));
+        assert_eq!(read(&older), (loose(), Behind::default()), "without any it is the same frame as ever");
+        for some in [Behind { names: vec![], ..behind.clone() }, Behind { traces: vec![], ..behind }] {
+            let sealed = seal().close_with(VOLATILE, &loose(), &some).unwrap();
+            assert_eq!(seal().open_with::<LooseEvent<'_>>(VOLATILE, &sealed).unwrap(), (loose(), some));
+        }
         for index in HEAD..newer.len() {
             let mut bent = newer.clone();
             bent[index] ^= 1;
-            let read = seal().open_traced::<LooseEvent<'_>>(VOLATILE, &bent);
-            assert_eq!(read.unwrap_err(), Garbage::Forged, "byte {index}: traces are under the seal");
+            let read = seal().open_with::<LooseEvent<'_>>(VOLATILE, &bent);
+            assert_eq!(read.unwrap_err(), Garbage::Forged, "byte {index}: what is behind is under the seal");
         }
     }
 
@@ -271,18 +303,17 @@ mod tests {
 
     #[test]
     fn an_instance_that_would_send_an_event_to_those_whom_it_is_not_for_does_not_take_it() {
-        let trace = Trace { position: Trace::UNPLACED, parent: PARENT.into() };
         let excepting = LooseEvent { except: vec!["user:x", "abcdefghijklmnop"], ..loose() };
-        for traces in [&[][..], &[trace][..]] {
-            let sealed = |event| seal().close_traced(VOLATILE, event, traces).unwrap();
+        for behind in [Behind::default(), behind()] {
+            let sealed = |event| seal().close_with(VOLATILE, event, &behind).unwrap();
             let (excepting_sealed, plain) = (sealed(&excepting), sealed(&loose()));
-            let former = |sealed| seal().open_traced::<FormerLooseEvent<'_>>(VOLATILE, sealed).map(|(event, _)| event);
+            let former = |sealed| seal().open_with::<FormerLooseEvent<'_>>(VOLATILE, sealed).map(|(event, _)| event);
             assert_eq!(former(&excepting_sealed), Err(Garbage::Malformed));
             assert_eq!(former(&plain).unwrap().payload, "1");
             let former = former(&plain).unwrap();
-            assert_eq!(seal().close_traced(VOLATILE, &former, traces).unwrap(), plain, "the same frame as ever");
-            let read = seal().open_traced::<LooseEvent<'_>>(VOLATILE, &excepting_sealed).unwrap();
-            assert_eq!((read.0, &read.1[..]), (LooseEvent { except: excepting.except.clone(), ..loose() }, traces));
+            assert_eq!(seal().close_with(VOLATILE, &former, &behind).unwrap(), plain, "the same frame as ever");
+            let read = seal().open_with::<LooseEvent<'_>>(VOLATILE, &excepting_sealed).unwrap();
+            assert_eq!(read, (LooseEvent { except: excepting.except.clone(), ..loose() }, behind));
         }
     }
 
@@ -292,7 +323,7 @@ mod tests {
             let mut body = seal().close(VOLATILE, &loose()).unwrap();
             body.extend(bytes);
             let sealed = seal().stamp(VOLATILE, body).unwrap();
-            prop_assert_eq!(seal().open_traced::<LooseEvent<'_>>(VOLATILE, &sealed).unwrap().0, loose());
+            prop_assert_eq!(seal().open_with::<LooseEvent<'_>>(VOLATILE, &sealed).unwrap().0, loose());
         }
 
         #[test]

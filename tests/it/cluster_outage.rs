@@ -12,7 +12,7 @@ use crate::support::house::{House, free_port};
 use crate::support::people::{BISTRO, CHEF, LINE_COOK};
 use crate::support::proxy::Proxy;
 use crate::support::stock::{Backend, Pace, always_recovered, connect, connections, has_each_once, recovered, seen};
-use crate::support::{Driver, eventually, token};
+use crate::support::{Driver, SERVER_SECRET, eventually, token};
 
 fn kitchen() -> String {
     format!("kitchen:{BISTRO}")
@@ -81,6 +81,36 @@ fn while_the_database_is_away_events_reach_other_instances_too_and_are_not_sent_
     backends[0].publish(&kitchen(), 151);
     has_each_once(&driver, "chef1", 152);
     assert_eq!(recovered(&driver, "chef1"), [false, true]);
+}
+
+#[test]
+fn a_publish_that_is_repeated_at_another_instance_while_the_database_is_away_goes_out_once() {
+    let (cluster, driver) = (Cluster::start(2), Driver::node());
+    let chefs = ["chef0", "chef1"];
+    (0..).zip(chefs).for_each(|(index, name)| join(&driver, &cluster.url(index), name, CHEF));
+    let backends = [Backend::new(&cluster.url(0)), Backend::new(&cluster.url(1))];
+    let named = |n: u64| json!({ "room": kitchen(), "event": "e", "payload": { "n": n }, "id": format!("order-{n}") });
+    let stored = backends[0].ask(&named(0));
+    chefs.iter().for_each(|chef| has_each_once(&driver, chef, 1));
+    let locked = lock(&cluster.house);
+    let unstored = backends[0].ask(&named(1));
+    assert_eq!((&stored["durable"], &unstored["durable"]), (&json!(true), &json!(false)));
+    chefs.iter().for_each(|chef| has_each_once(&driver, chef, 2));
+    // The first one there waits until the instance knows of the outage, too.
+    let other = json!({ "room": kitchen(), "event": "e", "payload": { "n": 2 } });
+    assert_eq!(backends[1].ask(&other)["durable"], false);
+    for (n, first) in [(0, &stored), (1, &unstored)] {
+        let again = backends[1].ask(&named(n));
+        assert_eq!((&again["offset"], &again["durable"]), (&first["offset"], &first["durable"]), "{n}");
+    }
+    let contradicting = json!({ "room": kitchen(), "event": "e", "payload": { "n": 9 }, "id": "order-1" });
+    assert_eq!(backends[1].post(SERVER_SECRET, &contradicting.to_string()).unwrap().0, 400);
+    drop(locked);
+    for index in 0..2 {
+        eventually("what was held back is stored", || (cluster.count(index, "expeditor_log_held") == 0).then_some(()));
+    }
+    backends[1].insist(&kitchen(), 3);
+    chefs.iter().for_each(|chef| has_each_once(&driver, chef, 4));
 }
 
 #[test]

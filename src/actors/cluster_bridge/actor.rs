@@ -88,7 +88,7 @@ impl ClusterBridge {
                 renewed: long_ago,
                 node_servers: None,
                 lease: Lease::default(),
-                intake: Arc::new(Semaphore::new(intake::MAX_UNDERWAY)),
+                intake: Arc::new(Semaphore::new(intake::MAX_UNDERWAY as usize)),
                 asked: Asked::default(),
                 unhandled: 0,
                 lost: 0,

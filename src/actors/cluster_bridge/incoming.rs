@@ -15,9 +15,9 @@ use crate::actors::messages::ReadRights;
 use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
 use crate::bus::redis::Incoming;
-use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent, Trace};
+use crate::bus::relay::{self, Behind, Control, Fact, LogEvent, LogFrame, LooseEvent, Name, Trace};
 use crate::domain::{Event, EventName, Except, PidKey, Position, PublishRequest, RoomName, UserId};
-use crate::store::log::StoredEvent;
+use crate::store::log::{PublishName, StoredEvent};
 use crate::telemetry::spans;
 
 impl ClusterBridge {
@@ -52,7 +52,7 @@ impl ClusterBridge {
     }
 
     fn take_log(&mut self, body: &[u8]) -> Result<(), Garbage> {
-        let (frame, traces) = self.cluster.seal.open_traced::<LogFrame<'_>>(relay::LOG, body)?;
+        let (frame, behind) = self.cluster.seal.open_with::<LogFrame<'_>>(relay::LOG, body)?;
         if frame.instance == self.cluster.instance {
             return Ok(());
         }
@@ -60,17 +60,17 @@ impl ClusterBridge {
         if frame.last <= self.services.view.head() {
             return Ok(());
         }
-        self.services.sequencer.do_send(batch(frame, &traces)?);
+        self.services.sequencer.do_send(batch(frame, &behind)?);
         self.unhandled += body.len();
         Ok(())
     }
 
     fn take_loose(&mut self, channel: &str, body: &[u8]) -> Result<(), Garbage> {
-        let (event, traces) = self.cluster.seal.open_traced::<LooseEvent<'_>>(channel, body)?;
+        let (event, behind) = self.cluster.seal.open_with::<LooseEvent<'_>>(channel, body)?;
         if event.instance == self.cluster.instance {
             return Ok(());
         }
-        self.services.sequencer.do_send(loose(channel, event, &traces)?);
+        self.services.sequencer.do_send(loose(channel, event, &behind)?);
         self.unhandled += body.len();
         Ok(())
     }
@@ -126,7 +126,7 @@ impl ClusterBridge {
     }
 }
 
-pub(crate) fn batch(frame: LogFrame<'_>, traces: &[Trace<'_>]) -> Result<Relayed, Garbage> {
+pub(crate) fn batch(frame: LogFrame<'_>, behind: &Behind<'_>) -> Result<Relayed, Garbage> {
     let LogFrame { before, last, events, .. } = frame;
     let events = events.into_iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
     let rising = events.windows(2).all(|pair| pair[0].position < pair[1].position);
@@ -134,8 +134,10 @@ pub(crate) fn batch(frame: LogFrame<'_>, traces: &[Trace<'_>]) -> Result<Relayed
     if !rising || !within || before >= last {
         return Err(Garbage::Malformed);
     }
-    let spans = if traces.is_empty() { HashMap::new() } else { spans_of(&events, traces) };
-    Ok(Relayed { before, last, events, spans })
+    let spans = if behind.traces.is_empty() { HashMap::new() } else { spans_of(&events, &behind.traces) };
+    // No more than there are events.
+    let names = behind.names.iter().take(events.len()).map(|name| (publish_name(name), name.position)).collect();
+    Ok(Relayed { before, last, events, spans, names })
 }
 
 /// One for each event that a trace names, and no more, however many there are.
@@ -145,7 +147,7 @@ fn spans_of(events: &[StoredEvent], traces: &[Trace<'_>]) -> HashMap<Position, S
     events.iter().filter_map(span).collect()
 }
 
-pub(crate) fn loose(channel: &str, event: LooseEvent<'_>, traces: &[Trace<'_>]) -> Result<RelayedLoose, Garbage> {
+pub(crate) fn loose(channel: &str, event: LooseEvent<'_>, behind: &Behind<'_>) -> Result<RelayedLoose, Garbage> {
     let LooseEvent { identity, rooms, name, payload, except, .. } = event;
     if identity.is_some() != (channel == relay::UNPLACED) {
         return Err(Garbage::Malformed);
@@ -153,9 +155,10 @@ pub(crate) fn loose(channel: &str, event: LooseEvent<'_>, traces: &[Trace<'_>]) 
     EventName::parse(name).ok_or(Garbage::Event)?;
     let payload: Box<RawValue> = serde_json::from_str(payload).map_err(|_| Garbage::Malformed)?;
     let (rooms, identity) = (room_names(rooms)?.into(), identity.map(Into::into));
-    let span = traces.first().map_or_else(Span::none, |trace| spans::relayed(&trace.parent, name));
+    let span = behind.traces.first().map_or_else(Span::none, |trace| spans::relayed(&trace.parent, name));
     let except = excepted(&except)?.map(Arc::new);
-    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload), except, span })
+    let published_as = behind.names.first().map(publish_name);
+    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload), except, name: published_as, span })
 }
 
 /// What is not known here may be anybody, so nobody can be sent the event.
@@ -179,6 +182,10 @@ fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {
     })
 }
 
+fn publish_name(name: &Name<'_>) -> PublishName {
+    PublishName { publisher: name.publisher.into(), id: name.id.into(), digest: name.digest }
+}
+
 fn room_names(rooms: Vec<&str>) -> Result<Vec<RoomName>, Garbage> {
     if rooms.len() > PublishRequest::MAX_ROOMS {
         return Err(Garbage::Room);
@@ -198,7 +205,7 @@ mod tests {
             let event = LogEvent { position: 5, rooms: rooms.clone(), name: "e", payload: "1", held_as: None };
             let frame = LogFrame { instance: 1, before: 4, last: 5, events: vec![event] };
             let event = LooseEvent { instance: 1, identity: None, rooms, name: "e", payload: "1", except: vec![] };
-            [batch(frame, &[]).err(), loose(relay::VOLATILE, event, &[]).err()]
+            [batch(frame, &Behind::default()).err(), loose(relay::VOLATILE, event, &Behind::default()).err()]
         };
         assert_eq!(take(PublishRequest::MAX_ROOMS), [None, None]);
         assert_eq!(take(PublishRequest::MAX_ROOMS + 1), [Some(Garbage::Room); 2]);
@@ -209,7 +216,7 @@ mod tests {
         let taken = |except: Vec<&str>| {
             let (rooms, name, payload) = (vec!["tab:c12345678"], "e", "1");
             let event = LooseEvent { instance: 1, identity: None, rooms, name, payload, except };
-            loose(relay::VOLATILE, event, &[]).map(|taken| taken.except.map_or(0, |except| except.len()))
+            loose(relay::VOLATILE, event, &Behind::default()).map(|taken| taken.except.map_or(0, |except| except.len()))
         };
         assert_eq!(taken(vec![]).unwrap(), 0);
         assert_eq!(taken(vec!["user:x", "abcdefghijklmnop"]).unwrap(), 2);

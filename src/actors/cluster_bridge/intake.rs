@@ -15,8 +15,10 @@ use crate::domain::{Event, EventName, Except, RoomName};
 use crate::store::log::Append;
 use crate::telemetry::spans;
 
-/// Events that may wait to be stored. While there are as many, nothing is read from Redis.
-pub const MAX_UNDERWAY: usize = 2_048;
+/// Events that may wait to be stored, each for as many as it has [`PER_PLACE`] bytes begun. While there are as many,
+/// nothing is read from Redis.
+pub const MAX_UNDERWAY: u32 = 2_048;
+const PER_PLACE: usize = 8 * 1024;
 const MAX_ROOMS: usize = 64;
 
 impl ClusterBridge {
@@ -30,7 +32,7 @@ impl ClusterBridge {
         let (services, places) = (self.services.clone(), self.intake.clone());
         Box::pin(async move {
             for append in appends {
-                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let Ok(place) = places.clone().acquire_many_owned(places_of(&append.event)).await else { return };
                 let (id, span) = (services.publish_ids.next(), spans::publish("node"));
                 spans::describe(&span, &id, append.event.name(), append.rooms.len());
                 let (receipt, settled) = Receipt::for_caller(id);
@@ -54,6 +56,10 @@ impl ClusterBridge {
             }
         }
     }
+}
+
+fn places_of(event: &Event) -> u32 {
+    u32::try_from(1 + event.payload().len() / PER_PLACE).unwrap_or(MAX_UNDERWAY).min(MAX_UNDERWAY)
 }
 
 /// Rooms of another form are left out; an event that is for no other has none to go to. One that is not for all in

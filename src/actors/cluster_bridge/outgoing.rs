@@ -10,8 +10,9 @@ use super::actor::ClusterBridge;
 use crate::actors::cluster_messages::{Stored, StoredHere, WentOut};
 use crate::actors::logged::Logged;
 use crate::bus::adapter;
-use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent, Trace};
+use crate::bus::relay::{self, Behind, Control, Fact, LogEvent, LogFrame, LooseEvent, NO_POSITION, Name, Trace};
 use crate::domain::{Position, RoomName};
+use crate::store::log::PublishName;
 use crate::telemetry::spans;
 
 /// Bytes of payload of one frame, about: a batch that has more goes out in several.
@@ -35,9 +36,10 @@ impl ClusterBridge {
     fn publish_part(&mut self, before: Position, last: Position, part: &[StoredHere]) {
         let events: Vec<LogEvent<'_>> = part.iter().filter_map(log_event).collect();
         let frame = LogFrame { instance: self.cluster.instance, before, last, events };
-        let traces: Vec<Trace<'_>> =
-            part.iter().filter_map(|stored| trace(stored.event.position()?, &stored.span)).collect();
-        if let Some(sealed) = self.cluster.seal.close_traced(relay::LOG, &frame, &traces)
+        let traces = part.iter().filter_map(|stored| trace(stored.event.position()?, &stored.span)).collect();
+        let names =
+            part.iter().filter_map(|stored| Some(named(stored.event.position()?, stored.name.as_ref()?))).collect();
+        if let Some(sealed) = self.cluster.seal.close_with(relay::LOG, &frame, &Behind { traces, names })
             && self.bus.publish(relay::LOG, sealed)
         {
             self.note_relayed(part.iter().map(|stored| &*stored.event));
@@ -52,15 +54,16 @@ impl ClusterBridge {
     }
 
     pub(super) fn relay_loose(&mut self, went_out: WentOut) {
-        let WentOut { event, identity, on_node, span } = went_out;
+        let WentOut { event, identity, name: published_as, on_node, span } = went_out;
         let (name, payload) = event.content();
         let rooms = event.rooms().iter().map(RoomName::as_str).collect();
         let channel = if identity.is_some() { relay::UNPLACED } else { relay::VOLATILE };
         let except = event.except().map(|except| except.names().collect()).unwrap_or_default();
         let (instance, identity) = (self.cluster.instance, identity.as_deref());
         let frame = LooseEvent { instance, identity, rooms, name, payload, except };
-        let trace = trace(Trace::UNPLACED, &span);
-        if let Some(sealed) = self.cluster.seal.close_traced(channel, &frame, trace.as_slice())
+        let traces = trace(NO_POSITION, &span).into_iter().collect();
+        let names = published_as.iter().map(|name| named(NO_POSITION, name)).collect();
+        if let Some(sealed) = self.cluster.seal.close_with(channel, &frame, &Behind { traces, names })
             && self.bus.publish(channel, sealed)
         {
             self.note_relayed([&*event]);
@@ -130,6 +133,10 @@ fn length_of_part(events: &[StoredHere]) -> usize {
 /// `None` where it is not sampled.
 fn trace(position: Position, span: &Span) -> Option<Trace<'static>> {
     spans::traceparent(span).map(|parent| Trace { position, parent: parent.into() })
+}
+
+fn named(position: Position, name: &PublishName) -> Name<'_> {
+    Name { position, publisher: &name.publisher, id: &name.id, digest: name.digest }
 }
 
 fn last_position(part: &[StoredHere]) -> Option<Position> {

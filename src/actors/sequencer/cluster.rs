@@ -19,8 +19,8 @@ use super::tail::Tail;
 use crate::actors::cluster_messages::{BridgeStarted, PeerIsAt, Relayed, RelayedLoose, Stored, StoredHere, WentOut};
 use crate::actors::logged::Logged;
 use crate::actors::messages::{CloseMembers, Placed};
-use crate::domain::{Position, RoomName};
-use crate::store::log::{Between, Page, StoredEvent};
+use crate::domain::{Offset, Position, RoomName};
+use crate::store::log::{Between, Page, PublishName, StoredEvent};
 use crate::telemetry::spans;
 
 /// What the sequencer knows of other instances.
@@ -68,6 +68,7 @@ impl Cluster {
         &mut self,
         event: &Arc<Logged>,
         identity: Option<Arc<str>>,
+        name: Option<PublishName>,
         on_node: bool,
         publish: &Span,
         head: Position,
@@ -76,13 +77,21 @@ impl Cluster {
             self.tell(head);
         }
         if let Some(bridge) = &self.bridge {
-            bridge.went_out.do_send(WentOut { event: event.clone(), identity, on_node, span: spans::relay(publish) });
+            let span = spans::relay(publish);
+            bridge.went_out.do_send(WentOut { event: event.clone(), identity, name, on_node, span });
         }
     }
 
-    pub fn placed(&mut self, event: &Arc<Logged>, held_as: Option<Arc<str>>, on_node: bool, publish: &Span) {
+    pub fn placed(
+        &mut self,
+        event: &Arc<Logged>,
+        held_as: Option<Arc<str>>,
+        name: Option<PublishName>,
+        on_node: bool,
+        publish: &Span,
+    ) {
         if self.bridge.is_some() {
-            self.stored.push(StoredHere { event: event.clone(), held_as, on_node, span: spans::relay(publish) });
+            self.stored.push(StoredHere { event: event.clone(), held_as, name, on_node, span: spans::relay(publish) });
         }
     }
 
@@ -312,6 +321,9 @@ impl Handler<Relayed> for Sequencer {
 
     fn handle(&mut self, step: Relayed, ctx: &mut Self::Context) {
         let _handling = self.census.sequencer.handling();
+        for (name, position) in &step.names {
+            self.remember(Some(name), Offset::at(self.view.log, *position).to_string().into(), true);
+        }
         if step.last <= self.head {
             return;
         }

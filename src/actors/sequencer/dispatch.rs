@@ -46,8 +46,8 @@ impl Sequencer {
                 let way = self.note(&append, &receipt, Some(position));
                 let event = self.place(&append, position, Some(way));
                 self.deliver(&event, audiences, receipt.span());
-                self.cluster.placed(&event, None, receipt.publisher() == Publisher::Node, receipt.span());
-                self.remember(append.name.as_ref(), true);
+                self.remember(append.name.as_ref(), self.head_offset.clone(), true);
+                self.cluster.placed(&event, None, append.name, receipt.publisher() == Publisher::Node, receipt.span());
                 self.answers.put(receipt, self.head_offset.clone(), generation);
             }
             Written::NotKept => self.publish_unplaced(append, audiences, receipt),
@@ -67,7 +67,7 @@ impl Sequencer {
     }
 
     pub(super) fn publish_unplaced(&mut self, append: Append, audiences: u64, receipt: Receipt) {
-        self.remember(append.name.as_ref(), false);
+        self.remember(append.name.as_ref(), self.head_offset.clone(), false);
         let way = self.note(&append, &receipt, None);
         if append.kept {
             self.census.ways.expect_stored(append.event.clone(), way.clone());
@@ -76,7 +76,7 @@ impl Sequencer {
         self.deliver(&event, audiences, receipt.span());
         if !append.kept || append.held_as.is_some() {
             let on_node = receipt.publisher() == Publisher::Node;
-            self.cluster.went_out(&event, append.held_as, on_node, receipt.span(), self.head);
+            self.cluster.went_out(&event, append.held_as, append.name, on_node, receipt.span(), self.head);
         }
         receipt.publish(self.head_offset.clone(), false);
     }
@@ -100,16 +100,18 @@ impl Sequencer {
         if let (Write::Append(append), Some(Written::Placed(position))) = (write, written) {
             let event = self.place(append, position, None);
             self.census.ways.stored(&append.event, position);
-            self.cluster.placed(&event, append.held_as.clone(), true, &Span::none());
+            self.remember(append.name.as_ref(), self.head_offset.clone(), true);
+            self.cluster.placed(&event, append.held_as.clone(), append.name.clone(), true, &Span::none());
             // Nobody enters here until all that went out is stored.
             self.note_placed(&event, self.entries);
         }
     }
 
-    /// Notes what the newest publishes of a name were answered: an outage cannot ask the database for it.
-    fn remember(&mut self, name: Option<&PublishName>, durable: bool) {
+    /// Notes what the newest publishes of a name were answered, here or at another instance: an outage cannot ask the
+    /// database for it.
+    pub(super) fn remember(&mut self, name: Option<&PublishName>, offset: Arc<str>, durable: bool) {
         let Some(name) = name else { return };
-        let known = Known { digest: name.digest, offset: self.head_offset.clone(), durable };
+        let known = Known { digest: name.digest, offset, durable };
         self.recent.insert((name.publisher.clone(), name.id.clone()), known);
         if self.recent.len() > Self::MAX_RECENT {
             // The older half goes at once: removing one moves all.
@@ -148,7 +150,8 @@ impl Sequencer {
 
     /// An event without a place that has gone out at another instance.
     pub(super) fn deliver_loose(&mut self, loose: RelayedLoose) {
-        let RelayedLoose { identity, rooms, event, except, span } = loose;
+        let RelayedLoose { identity, rooms, event, except, name, span } = loose;
+        self.remember(name.as_ref(), self.head_offset.clone(), false);
         let way = self.census.ways.note(Outgoing {
             id: "".into(),
             event: event.name(),
