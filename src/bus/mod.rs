@@ -5,6 +5,7 @@ pub mod adapter;
 pub mod json;
 pub mod redis;
 pub mod relay;
+mod subscriber;
 
 /// Why something that came over Redis was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

@@ -1,8 +1,11 @@
 //! Requests in the adapter's form by which a few bytes on Redis would cost the house much.
 
+use expeditor::store::migrations;
 use redis::Connection;
 use serde_json::{Value, json};
 
+use crate::support::instance::config;
+use crate::support::postgres::Postgres;
 use crate::support::redis::RedisServer;
 use crate::support::{Driver, Instance, eventually, people, token};
 
@@ -62,4 +65,38 @@ fn requests_about_every_session_do_not_pile_up_in_the_sessions_mailboxes() {
     let high = session.record.probe.read().high;
     assert!((64..1_100).contains(&high), "{high} messages waited");
     driver.call("disconnect", json!({ "client": "chef" }));
+}
+
+#[test]
+fn a_frame_of_an_instance_that_is_sent_again_and_again_costs_the_database_little() {
+    const AGAIN: usize = 5_000;
+    const CONTROL: &str = "expeditor#control";
+    let (redis, postgres) = (RedisServer::start(), Postgres::start());
+    let url = postgres.application("restaurant");
+    let variables = [("REDIS_URL", redis.url())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    migrations::run(&config(&url, &[]).database).unwrap();
+    let instances = [(); 2].map(|()| Instance::on(&url, &variables));
+    for instance in &instances {
+        eventually("the relay", || instance.services().cluster.as_ref().unwrap().is_connected().then_some(()));
+    }
+    let mut listening = redis.connection();
+    let mut frames = listening.as_pubsub();
+    frames.subscribe(CONTROL).unwrap();
+    let changed = json!({ "userId": people::CHEF });
+    assert_eq!(instances[0].post_json("/api/rights", people::SERVER_SECRET, &changed).0, 200);
+    let names_the_chef = |frame: &[u8]| frame.windows(people::CHEF.len()).any(|part| part == people::CHEF.as_bytes());
+    let frame: Vec<u8> = eventually("the frame", || {
+        Some(frames.get_message().unwrap().get_payload_bytes().to_vec()).filter(|frame| names_the_chef(frame))
+    });
+    let mut stranger = redis.connection();
+    let mut pipe = redis::pipe();
+    for body in std::iter::repeat_n(&frame[..], AGAIN).chain([&b"the last"[..]]) {
+        pipe.cmd("PUBLISH").arg(CONTROL).arg(body).ignore();
+    }
+    pipe.exec(&mut stranger).unwrap();
+    let ignored = || instances[1].metric("expeditor_bridge_ignored_total{cause=\"malformed\"}");
+    eventually("the last", || (ignored() == 1).then_some(()));
+    let handled = instances[1].services().census.rights.read().handled;
+    assert!((1..AGAIN as u64 / 10).contains(&handled), "{handled} readings");
 }

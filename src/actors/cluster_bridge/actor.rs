@@ -19,6 +19,7 @@ use crate::actors::session::SessionServices;
 use crate::actors::supervision;
 use crate::bus::Garbage;
 use crate::bus::redis::{Bus, Incoming};
+use crate::domain::UserId;
 
 pub struct ClusterBridge {
     pub(super) cluster: Arc<Cluster>,
@@ -35,6 +36,8 @@ pub struct ClusterBridge {
     /// Places for events of Node servers that are on their way to be stored.
     pub(super) intake: Arc<Semaphore>,
     pub(super) asked: Asked,
+    /// Users whose rights are being read since a peer said that they have changed, and whether one has said so again.
+    pub(super) reading: HashMap<UserId, bool>,
     /// Bytes that the sequencer was sent since it was last known to have handled all.
     pub(super) unhandled: usize,
     lost: u64,
@@ -90,6 +93,7 @@ impl ClusterBridge {
                 lease: Lease::default(),
                 intake: Arc::new(Semaphore::new(intake::MAX_UNDERWAY as usize)),
                 asked: Asked::default(),
+                reading: HashMap::new(),
                 unhandled: 0,
                 lost: 0,
                 complained: HashMap::new(),

@@ -99,11 +99,27 @@ impl ClusterBridge {
             }
             Fact::Rights { user } => {
                 let user = UserId::parse(user).ok_or(Garbage::Malformed)?;
-                self.services.rights.do_send(ReadRights { user });
+                self.read_rights(user, ctx);
             }
             Fact::LeaseFree => self.lease_is_free(ctx),
         }
         Ok(())
+    }
+
+    /// A frame can be sent again by whoever has heard it: one reading of a user's rows at a time, and one after the last.
+    fn read_rights(&mut self, user: UserId, ctx: &mut Context<Self>) {
+        if let Some(again) = self.reading.get_mut(&user) {
+            *again = true;
+            return;
+        }
+        self.reading.insert(user.clone(), false);
+        let reading = self.services.rights.send(ReadRights { user: user.clone() });
+        ctx.spawn(reading.into_actor(self).map(move |_, bridge, ctx| {
+            // What could not be read is read in the monitor's own time.
+            if bridge.reading.remove(&user) == Some(true) {
+                bridge.read_rights(user, ctx);
+            }
+        }));
     }
 
     fn take_event(&mut self, body: &[u8], from_node: &mut Vec<NodeEvent>) -> Result<(), Garbage> {
