@@ -45,7 +45,7 @@ fn three_instances_have_one_order_of_20_000_events() {
 }
 
 /// Who is in which of these rooms, at every instance.
-const KINDS: [(&str, &[usize]); 4] = [("one", &[0]), ("two", &[0, 1]), ("other", &[1, 2]), ("all", &[0, 1, 2])];
+const KINDS: [(&str, &[usize]); 3] = [("two", &[0, 1]), ("other", &[1, 2]), ("all", &[0, 1, 2])];
 
 fn rooms() -> [String; 3] {
     [kitchen(), format!("venue:{BISTRO}"), format!("tab:{GUESTS_TAB}")]
@@ -64,7 +64,7 @@ fn is_in(rooms: &[usize], n: u64) -> bool {
 /// All instances publish at once, to one room and to two, as fast as they can. Whoever listens at any of them, in however
 /// many of the rooms, has what went to them in one order, and each once.
 pub fn have_one_order(cluster: &Cluster, events: u64) {
-    const AT_ONCE: u64 = 100;
+    const AT_ONCE: u64 = 50;
     let (driver, instances) = (Driver::node(), 0..cluster.servers.len());
     for (kind, rooms) in KINDS {
         for index in instances.clone() {

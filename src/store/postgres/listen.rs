@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{self, Connection, Pool, Rules};
 use super::herald;
@@ -20,8 +20,8 @@ pub const REVOKED: &str = "revoked";
 /// How long it may be quiet before the connection is asked whether it still stands.
 const QUIET: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long the own notification may take. Where there is nothing in between it is there at once.
-const HEARD_WITHIN: Duration = Duration::from_secs(3);
+/// How long the own notification may take, as long as a query. Where there is nothing in between it is there at once.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
 /// How soon it is tried again whether anything is heard. Each try leaves something on a pooler's connection for a moment.
 const UNHEARD_AGAIN: Duration = Duration::from_mins(1);
 
@@ -98,11 +98,13 @@ impl Listener {
         let mut connection = connection::single(&self.url).await?;
         ask(&mut connection, &format!("LISTEN {CHANNEL}")).await?;
         self.notify_oneself().await?;
-        let mut patience = HEARD_WITHIN;
+        let (mut is_heard, heard_by) = (false, Instant::now() + HEARD_WITHIN);
         loop {
             let next = {
                 let mut notifications = std::pin::pin!(connection.notifications_stream());
-                timeout(patience, notifications.next()).await
+                // Others' do not put it off: they may be of another database.
+                let until = if is_heard { Instant::now() + QUIET } else { heard_by };
+                timeout_at(until, notifications.next()).await
             };
             match next {
                 Ok(Some(notification)) => {
@@ -110,12 +112,14 @@ impl Listener {
                     if payload == self.origin {
                         // Also says that there may be something that was not heard.
                         heard.send_modify(|news| news.listening = true);
-                        patience = QUIET;
+                        is_heard = true;
                     }
-                    self.note(&payload, heard);
+                    if is_heard {
+                        self.note(&payload, heard);
+                    }
                 }
                 Ok(None) => return Err(StoreError::Connection("closed".to_owned()).into()),
-                Err(_) if !heard.borrow().listening => {
+                Err(_) if !is_heard => {
                     // For whoever has the connection next.
                     ask(&mut connection, &format!("UNLISTEN {CHANNEL}")).await?;
                     return Err(Ended::Unheard);
