@@ -24,7 +24,8 @@ use crate::bus::adapter::{self, NodeEvent, Request};
 use crate::bus::relay::{self, Control, HEAD, LogFrame, LooseEvent, Seal};
 use crate::config::AuthConfig;
 use crate::domain::{
-    Bearer, Command, EventName, Identity, LogId, Offset, PublishRequest, RoomName, UserFacts, UserId, names_a_key,
+    Bearer, Command, EventName, Except, Identity, LogId, Offset, PublishRequest, RoomName, UserFacts, UserId,
+    names_a_key,
 };
 use crate::http::admin::gate::token_in;
 use crate::http::api::{Publishes, read_body};
@@ -215,6 +216,7 @@ pub fn frame(bytes: &[u8]) {
             let read = SEAL.open_traced::<LooseEvent<'_>>(channel, &sealed);
             if let Ok(taken) = read.and_then(|(event, traces)| incoming::loose(channel, event, &traces)) {
                 assert_eq!(taken.identity.is_some(), channel == relay::UNPLACED);
+                assert!(taken.except.is_none_or(|except| (1..=Except::MAX).contains(&except.len())));
                 relayed(taken.event.name(), taken.event.payload());
             }
         }
@@ -259,6 +261,8 @@ fn node_event(event: NodeEvent) {
     let Ok(append) = node_events::read(event) else { return };
     assert!((1..=64).contains(&append.rooms.len()));
     assert!(append.rooms.iter().enumerate().all(|(index, room)| !append.rooms[..index].contains(room)));
+    assert!(!append.kept || append.except.is_none(), "the log does not know for whom");
+    assert!(append.except.is_none_or(|except| (1..=Except::MAX).contains(&except.len())));
     relayed(append.event.name(), append.event.payload());
 }
 

@@ -64,6 +64,7 @@ fn join(audience: &Post<Audience>, sessions: &Addr<Sessions>, members: usize, de
         audience.do_send(AddMember {
             room: room(),
             key: key as u64,
+            socket_id: "".into(),
             outlet: Arc::new(Counting(delivered.clone())),
             session: sessions.clone().recipient(),
             probe: Arc::default(),

@@ -17,7 +17,7 @@ use super::messages::{
     MemberView, Outlet, Placed, RemoveMember, Reply, SessionKey,
 };
 use super::seat::Seat;
-use crate::domain::{LogId, Position, RoomName};
+use crate::domain::{Except, LogId, Position, RoomName};
 use crate::telemetry::{Metrics, spans};
 
 /// One event in so many has its time put into the metrics, which cost more than the way does.
@@ -60,14 +60,14 @@ impl Audience {
     fn deliver(&self, event: &Arc<Logged>, span: &Span) {
         let turn = self.journal.next_turn();
         let leaves = if self.probe.depth() == 0 { Leaves::Now } else { Leaves::WithTheTurn };
-        let delivered = match event.rooms() {
-            [room] => self.rooms.get(room).map_or(0, |members| {
+        let delivered = match (event.except(), event.rooms()) {
+            (Some(except), _) => self.deliver_but(event, except, leaves),
+            (None, [room]) => self.rooms.get(room).map_or(0, |members| {
                 members.values().for_each(|seat| seat.take(event, self.log, leaves));
                 members.len()
             }),
-            rooms => {
-                // A session in several of the rooms gets it once.
-                let members: IndexMap<_, _> = rooms.iter().filter_map(|room| self.rooms.get(room)).flatten().collect();
+            (None, rooms) => {
+                let members = self.members_of(rooms);
                 members.values().for_each(|seat| seat.take(event, self.log, leaves));
                 members.len()
             }
@@ -82,6 +82,18 @@ impl Audience {
                 self.metrics.delivery.record(took.as_secs_f64());
             }
         }
+    }
+
+    /// A session in several of the rooms is here once.
+    fn members_of(&self, rooms: &[RoomName]) -> IndexMap<&SessionKey, &Rc<Seat>> {
+        rooms.iter().filter_map(|room| self.rooms.get(room)).flatten().collect()
+    }
+
+    fn deliver_but(&self, event: &Arc<Logged>, except: &Except, leaves: Leaves) -> usize {
+        let mut members = self.members_of(event.rooms());
+        members.retain(|_, seat| !seat.is_excepted(except));
+        members.values().for_each(|seat| seat.take(event, self.log, leaves));
+        members.len()
     }
 }
 
@@ -114,9 +126,7 @@ impl Handler<Placed> for Audience {
         let _handling = self.probe.handling();
         let Some(position) = message.event.position() else { return };
         let Placed { event, entry } = message;
-        let rooms = event.rooms().iter().filter_map(|room| self.rooms.get(room));
-        let members: IndexMap<_, _> = rooms.flatten().collect();
-        for seat in members.values() {
+        for seat in self.members_of(event.rooms()).values() {
             if seat.was_in_one_of(event.rooms(), entry) {
                 seat.note_placed(position);
             } else {
@@ -131,11 +141,11 @@ impl Handler<AddMember> for Audience {
 
     fn handle(&mut self, message: AddMember, _: &mut Self::Context) {
         let _handling = self.probe.handling();
-        let AddMember { room, key, outlet, session, probe, begin, at, entry, reply, entered } = message;
+        let AddMember { room, key, socket_id, outlet, session, probe, begin, at, entry, reply, entered } = message;
         // The reply first: the room's events follow it.
         answer(&*outlet, &reply);
         let journal = &self.journal;
-        let new_seat = || Rc::new(Seat::new(key, outlet, session, probe, journal.clone()));
+        let new_seat = || Rc::new(Seat::new(key, socket_id, outlet, session, probe, journal.clone()));
         let seat = self.seats.entry(key).or_insert_with(new_seat);
         let live_through = seat.live_through();
         seat.enter(&room, at, entry, begin);

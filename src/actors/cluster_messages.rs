@@ -8,7 +8,7 @@ use actix::prelude::*;
 use tracing::Span;
 
 use super::logged::Logged;
-use crate::domain::{Event, Position, RoomName};
+use crate::domain::{Event, Except, Position, RoomName};
 use crate::store::log::StoredEvent;
 
 // ---- from the sequencer to the bridge ----
@@ -71,6 +71,7 @@ pub struct RelayedLoose {
     pub identity: Option<Arc<str>>,
     pub rooms: Arc<[RoomName]>,
     pub event: Event,
+    pub except: Option<Arc<Except>>,
     pub span: Span,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::insight::Way;
-use crate::domain::{Event, EventPacket, LogId, Offset, Position, RoomName};
+use crate::domain::{Event, EventPacket, Except, LogId, Offset, Position, RoomName};
 
 /// An event that goes out. Encoded once where it has a position: its offset is the same for everyone.
 pub struct Logged {
@@ -22,6 +22,7 @@ enum Content {
     Unplaced {
         event: Event,
         volatile: bool,
+        except: Option<Arc<Except>>,
     },
 }
 
@@ -32,8 +33,8 @@ impl Logged {
     }
 
     /// `volatile` where it is not to be kept, rather than not stored yet.
-    pub fn unplaced(rooms: Arc<[RoomName]>, event: Event, volatile: bool) -> Self {
-        Self { rooms, content: Content::Unplaced { event, volatile }, way: None }
+    pub fn unplaced(rooms: Arc<[RoomName]>, event: Event, volatile: bool, except: Option<Arc<Except>>) -> Self {
+        Self { rooms, content: Content::Unplaced { event, volatile, except }, way: None }
     }
 
     /// With what is noted of it as it goes out.
@@ -53,6 +54,11 @@ impl Logged {
 
     pub fn rooms(&self) -> &[RoomName] {
         &self.rooms
+    }
+
+    /// Who it is not for.
+    pub fn except(&self) -> Option<&Arc<Except>> {
+        if let Content::Unplaced { except, .. } = &self.content { except.as_ref() } else { None }
     }
 
     pub fn position(&self) -> Option<Position> {

@@ -9,11 +9,12 @@ use actix::Recipient;
 use super::insight::{self, Journal, Probe, State};
 use super::logged::Logged;
 use super::messages::{Begin, Closing, FellBehind, GoneLive, Leaves, Outlet, SessionKey};
-use crate::domain::{LogId, Offset, Position, RoomName};
+use crate::domain::{Except, LogId, Offset, Position, RoomName};
 
 /// Of one thread, hence the cells.
 pub struct Seat {
     key: SessionKey,
+    socket_id: Arc<str>,
     outlet: Arc<dyn Outlet>,
     session: Recipient<FellBehind>,
     /// The session's.
@@ -52,6 +53,7 @@ impl Seat {
 
     pub fn new(
         key: SessionKey,
+        socket_id: Arc<str>,
         outlet: Arc<dyn Outlet>,
         session: Recipient<FellBehind>,
         probe: Arc<Probe>,
@@ -59,6 +61,7 @@ impl Seat {
     ) -> Self {
         Self {
             key,
+            socket_id,
             outlet,
             session,
             probe,
@@ -249,6 +252,8 @@ impl Seat {
         events
             .iter()
             .filter(|event| self.is_in_one_of(event.rooms()))
+            // It may have entered such a room while the event was kept.
+            .filter(|event| !event.except().is_some_and(|except| self.is_excepted(except)))
             .for_each(|event| self.take(event, log, Leaves::WithTheTurn));
         GoneLive::Live
     }
@@ -258,8 +263,16 @@ impl Seat {
         self.rooms.borrow().iter().any(|entered| entered.entry <= entry && rooms.contains(&entered.room))
     }
 
+    /// Whether the event is not for it.
+    pub fn is_excepted(&self, except: &Except) -> bool {
+        except.names_socket(&self.socket_id) || self.is_in_one_of(except.rooms())
+    }
+
     /// It may have left a room while that room's events were kept.
     fn is_in_one_of(&self, rooms: &[RoomName]) -> bool {
         self.rooms.borrow().iter().any(|entered| rooms.contains(&entered.room))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,8 +35,8 @@ pub enum Garbage {
     /// More than a payload.
     #[error("of several arguments")]
     Arguments,
-    /// Not for who is in some room besides: the log knows rooms, not who was in them.
-    #[error("for a room but not for those of another")]
+    /// Not for so many besides that they are not taken along, or not for what is not known here.
+    #[error("not for others that cannot be told")]
     Except,
     /// What is asked for is not known here.
     #[error("an unknown request")]

@@ -64,6 +64,10 @@ pub struct LooseEvent<'a> {
     pub rooms: Vec<&'a str>,
     pub name: &'a str,
     pub payload: &'a str,
+    /// Rooms and sockets that it is not for. Where there are any it is a frame of one member more, which an instance
+    /// from before there were any does not take: it has nobody hear the event, rather than those that are excepted.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<&'a str>,
 }
 
 /// That an event belongs to a trace which is sampled. It stands behind the frame, as an instance from before there
@@ -230,7 +234,7 @@ mod tests {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn loose() -> LooseEvent<'static> {
-        LooseEvent { instance: 1, identity: None, rooms: vec!["a:b"], name: "e", payload: "1" }
+        LooseEvent { instance: 1, identity: None, rooms: vec!["a:b"], name: "e", payload: "1", except: vec![] }
     }
 
     /// In a rolling upgrade either may be the older one.
@@ -251,6 +255,34 @@ mod tests {
             bent[index] ^= 1;
             let read = seal().open_traced::<LooseEvent<'_>>(VOLATILE, &bent);
             assert_eq!(read.unwrap_err(), Garbage::Forged, "byte {index}: traces are under the seal");
+        }
+    }
+
+    /// As it was read before an event could be for some of its rooms' members only.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct FormerLooseEvent<'a> {
+        instance: InstanceId,
+        identity: Option<&'a str>,
+        #[serde(borrow)]
+        rooms: Vec<&'a str>,
+        name: &'a str,
+        payload: &'a str,
+    }
+
+    #[test]
+    fn an_instance_that_would_send_an_event_to_those_whom_it_is_not_for_does_not_take_it() {
+        let trace = Trace { position: Trace::UNPLACED, parent: PARENT.into() };
+        let excepting = LooseEvent { except: vec!["user:x", "abcdefghijklmnop"], ..loose() };
+        for traces in [&[][..], &[trace][..]] {
+            let sealed = |event| seal().close_traced(VOLATILE, event, traces).unwrap();
+            let (excepting_sealed, plain) = (sealed(&excepting), sealed(&loose()));
+            let former = |sealed| seal().open_traced::<FormerLooseEvent<'_>>(VOLATILE, sealed).map(|(event, _)| event);
+            assert_eq!(former(&excepting_sealed), Err(Garbage::Malformed));
+            assert_eq!(former(&plain).unwrap().payload, "1");
+            let former = former(&plain).unwrap();
+            assert_eq!(seal().close_traced(VOLATILE, &former, traces).unwrap(), plain, "the same frame as ever");
+            let read = seal().open_traced::<LooseEvent<'_>>(VOLATILE, &excepting_sealed).unwrap();
+            assert_eq!((read.0, &read.1[..]), (LooseEvent { except: excepting.except.clone(), ..loose() }, traces));
         }
     }
 

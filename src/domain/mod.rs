@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod command;
 pub mod event;
+pub mod except;
 pub mod identity;
 pub mod ids;
 pub mod offset;
@@ -16,6 +17,7 @@ pub mod warrant;
 pub use audit::{AuditOutcome, AuditRecord, AuditTarget};
 pub use command::{Command, EventName, KitchenStatus, PublishRequest};
 pub use event::Event;
+pub use except::{Except, SocketId, TooManyExcepted};
 pub use identity::{Bearer, Identity, StaffRole, TabFacts, TabStatus, TableFacts, UserFacts};
 pub use ids::{Cuid, UserId};
 pub use offset::{LogId, Offset, Position};

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
 use super::{Store, StoreError};
-use crate::domain::{Cuid, Event, KitchenStatus, LogId, PidKey, Position, RoomName};
+use crate::domain::{Cuid, Event, Except, KitchenStatus, LogId, PidKey, Position, RoomName};
 use crate::telemetry::Query;
 
 /// What the log is, as it was found at the start.
@@ -51,6 +51,8 @@ pub struct Append {
     pub event: Event,
     /// Whether the event is kept; one that is not takes no place.
     pub kept: bool,
+    /// Who it is not for. Only of one that is not kept: the log knows rooms, and not who was in them.
+    pub except: Option<Arc<Except>>,
     pub name: Option<PublishName>,
     /// A change of the application's rows that the event tells of: both are written, or neither.
     pub change: Option<ItemChange>,
@@ -61,7 +63,7 @@ pub struct Append {
 impl Append {
     /// An event that is kept, for one or several rooms.
     pub fn kept(rooms: Arc<[RoomName]>, event: Event) -> Self {
-        Self { rooms, event, kept: true, name: None, change: None, held_as: None }
+        Self { rooms, event, kept: true, except: None, name: None, change: None, held_as: None }
     }
 }
 

@@ -46,8 +46,10 @@ function binary(value) {
 serve({
   start,
   emit: ({ event, args, ...where }) => void to(io, where).emit(event, ...binary(args)),
-  emitMany: ({ room, first, count }) => {
-    for (let n = first; n < first + count; n += 1) io.to(room).emit('e', { n });
+  // Those with an odd number are not for everybody.
+  emitMany: ({ room, first, count, except = [], by = 'server' }) => {
+    const source = by === 'emitter' ? emitter : io;
+    for (let n = first; n < first + count; n += 1) to(source, { rooms: [room], except: n % 2 ? except : [] }).emit('e', { n });
   },
   emitterEmit: ({ event, args, ...where }) => void to(emitter, where).emit(event, ...binary(args)),
   fetchSockets: async ({ rooms = [] }) => {
@@ -59,5 +61,5 @@ serve({
   socketsLeave: ({ rooms, leave }) => void io.in(rooms).socketsLeave(leave),
   disconnectSockets: ({ rooms }) => void io.in(rooms).disconnectSockets(true),
   serverSideEmit: async () => ({ answers: await io.serverSideEmitWithAck('ask') }),
-  emitWithAck: async ({ rooms, event, args }) => ({ answers: await io.timeout(3000).to(rooms).emitWithAck(event, ...binary(args)) }),
+  emitWithAck: async ({ event, args, ...where }) => ({ answers: await to(io.timeout(3000), where).emitWithAck(event, ...binary(args)) }),
 });

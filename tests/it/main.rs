@@ -14,6 +14,7 @@ mod client_library;
 mod cluster;
 mod cluster_node;
 mod cluster_node_events;
+mod cluster_node_except;
 mod cluster_outage;
 mod cluster_postgres;
 mod cluster_redis;

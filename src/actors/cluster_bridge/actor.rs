@@ -131,6 +131,7 @@ impl ClusterBridge {
     fn set_connected(&self, connected: bool) {
         if self.cluster.connected.swap(connected, Ordering::AcqRel) != connected {
             self.services.store.set_relayed(connected);
+            self.services.view.set_relay_open(connected);
             self.services.metrics.bridge.connected.set(f64::from(u8::from(connected)));
             self.services.census.bridge.set_state(if connected { State::Running } else { State::Outage });
             if connected {
@@ -174,6 +175,7 @@ impl Drop for ClusterBridge {
         self.services.census.bridge.note_restart(&panic);
         self.cluster.connected.store(false, Ordering::Release);
         self.services.store.set_relayed(false);
+        self.services.view.set_relay_open(false);
         let (cluster, services) = (self.cluster.clone(), self.services.clone());
         Arbiter::current().spawn_fn(move || Self::start(&cluster, &services));
     }

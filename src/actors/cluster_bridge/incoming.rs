@@ -1,6 +1,7 @@
 //! What comes through Redis: each channel's form is checked, and what it says goes to whom it is for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use actix::prelude::*;
@@ -15,7 +16,7 @@ use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
 use crate::bus::redis::Incoming;
 use crate::bus::relay::{self, Control, Fact, LogEvent, LogFrame, LooseEvent, Trace};
-use crate::domain::{Event, EventName, PidKey, Position, RoomName, UserId};
+use crate::domain::{Event, EventName, Except, PidKey, Position, RoomName, UserId};
 use crate::store::log::StoredEvent;
 use crate::telemetry::spans;
 
@@ -138,7 +139,7 @@ fn spans_of(events: &[StoredEvent], traces: &[Trace<'_>]) -> HashMap<Position, S
 }
 
 pub(crate) fn loose(channel: &str, event: LooseEvent<'_>, traces: &[Trace<'_>]) -> Result<RelayedLoose, Garbage> {
-    let LooseEvent { identity, rooms, name, payload, .. } = event;
+    let LooseEvent { identity, rooms, name, payload, except, .. } = event;
     if identity.is_some() != (channel == relay::UNPLACED) {
         return Err(Garbage::Malformed);
     }
@@ -146,7 +147,15 @@ pub(crate) fn loose(channel: &str, event: LooseEvent<'_>, traces: &[Trace<'_>]) 
     let payload: Box<RawValue> = serde_json::from_str(payload).map_err(|_| Garbage::Malformed)?;
     let (rooms, identity) = (room_names(rooms)?.into(), identity.map(Into::into));
     let span = traces.first().map_or_else(Span::none, |trace| spans::relayed(&trace.parent, name));
-    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload), span })
+    let except = excepted(&except)?.map(Arc::new);
+    Ok(RelayedLoose { identity, rooms, event: Event::new(name, payload), except, span })
+}
+
+/// What is not known here may be anybody, so nobody can be sent the event.
+fn excepted(names: &[&str]) -> Result<Option<Except>, Garbage> {
+    let except = Except::of(names.iter().copied()).map_err(|_| Garbage::Except)?;
+    let known = except.as_ref().map_or(0, Except::len) == names.len();
+    if known { Ok(except) } else { Err(Garbage::Except) }
 }
 
 fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {
@@ -165,4 +174,22 @@ fn stored_event(event: LogEvent<'_>) -> Result<StoredEvent, Garbage> {
 
 fn room_names(rooms: Vec<&str>) -> Result<Vec<RoomName>, Garbage> {
     rooms.into_iter().map(|room| RoomName::parse(room).ok_or(Garbage::Room)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_is_not_for_somebody_unknown_here_is_taken_for_nobody() {
+        let taken = |except: Vec<&str>| {
+            let (rooms, name, payload) = (vec!["tab:c12345678"], "e", "1");
+            let event = LooseEvent { instance: 1, identity: None, rooms, name, payload, except };
+            loose(relay::VOLATILE, event, &[]).map(|taken| taken.except.map_or(0, |except| except.len()))
+        };
+        assert_eq!(taken(vec![]).unwrap(), 0);
+        assert_eq!(taken(vec!["user:x", "abcdefghijklmnop"]).unwrap(), 2);
+        assert_eq!(taken(vec!["user:x", "another form"]).unwrap_err(), Garbage::Except);
+        assert_eq!(taken(vec!["user:x"; Except::MAX + 1]).unwrap_err(), Garbage::Except);
+    }
 }

@@ -1,6 +1,8 @@
 //! Events of Node servers and emitters, on their way to get a place like any other. Only the instance
 //! that has the lease takes them in, so each is numbered and stored once.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 use futures_util::FutureExt;
 
@@ -9,7 +11,7 @@ use crate::actors::messages::Publish;
 use crate::actors::publication::Receipt;
 use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
-use crate::domain::{Event, EventName, RoomName};
+use crate::domain::{Event, EventName, Except, RoomName};
 use crate::store::log::Append;
 use crate::telemetry::spans;
 
@@ -54,9 +56,9 @@ impl ClusterBridge {
     }
 }
 
-/// Rooms of another form are left out; an event that is for no other has none to go to. One that is not for the
-/// members of some other room cannot be kept: who was in it then nobody knows later. Whoever else is excepted, such
-/// as the Node server's own socket that began it, is not here.
+/// Rooms of another form are left out; an event that is for no other has none to go to. One that is not for all in
+/// them cannot be kept: who that was nobody knows later. Whoever is excepted but cannot be here, such as the Node
+/// server's own socket that began it, changes nothing.
 pub(crate) fn read(event: NodeEvent) -> Result<Append, Garbage> {
     let NodeEvent { rooms, except, name, payload, volatile } = event;
     let mut named: Vec<RoomName> = Vec::new();
@@ -71,9 +73,8 @@ pub(crate) fn read(event: NodeEvent) -> Result<Append, Garbage> {
     if named.is_empty() {
         return Err(Garbage::Room);
     }
-    if except.iter().any(|room| RoomName::parse(room).is_some()) {
-        return Err(Garbage::Except);
-    }
+    let except = Except::of(except.iter().map(String::as_str)).map_err(|_| Garbage::Except)?.map(Arc::new);
     let name = EventName::parse(&name).ok_or(Garbage::Event)?;
-    Ok(Append { kept: !volatile, ..Append::kept(named.into(), Event::new(name.as_str(), payload)) })
+    let kept = !volatile && except.is_none();
+    Ok(Append { kept, except, ..Append::kept(named.into(), Event::new(name.as_str(), payload)) })
 }

@@ -55,7 +55,9 @@ impl ClusterBridge {
         let (name, payload) = event.content();
         let rooms = event.rooms().iter().map(RoomName::as_str).collect();
         let channel = if identity.is_some() { relay::UNPLACED } else { relay::VOLATILE };
-        let frame = LooseEvent { instance: self.cluster.instance, identity: identity.as_deref(), rooms, name, payload };
+        let except = event.except().map(|except| except.names().collect()).unwrap_or_default();
+        let (instance, identity) = (self.cluster.instance, identity.as_deref());
+        let frame = LooseEvent { instance, identity, rooms, name, payload, except };
         let trace = trace(Trace::UNPLACED, &span);
         if let Some(sealed) = self.cluster.seal.close_traced(channel, &frame, trace.as_slice())
             && self.bus.publish(channel, sealed)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::actors::messages::SessionKey;
-use crate::domain::{Event, Position, RoomName};
+use crate::domain::{Event, Except, Position, RoomName};
 
 /// Where an event came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Way {
     /// The event's name.
     pub event: Arc<str>,
     pub rooms: Arc<[RoomName]>,
+    /// Who it was not for.
+    pub except: Option<Arc<Except>>,
     pub publisher: Publisher,
     pub received: Instant,
     /// 0 while it has none.
@@ -113,6 +115,8 @@ pub struct Outgoing<'a> {
     pub id: Arc<str>,
     pub event: &'a str,
     pub rooms: Arc<[RoomName]>,
+    /// Who it was not for.
+    pub except: Option<Arc<Except>>,
     pub publisher: Publisher,
     pub received: Instant,
     pub position: Option<Position>,
@@ -143,12 +147,13 @@ impl Ways {
 
     /// Notes an event that is on its way to the audiences.
     pub fn note(&self, outgoing: Outgoing<'_>) -> Arc<Way> {
-        let Outgoing { id, event, rooms, publisher, received, position, audiences } = outgoing;
+        let Outgoing { id, event, rooms, except, publisher, received, position, audiences } = outgoing;
         let mut kept = self.0.lock();
         let way = Arc::new(Way {
             id,
             event: kept.name(event),
             rooms,
+            except,
             publisher,
             received,
             position: AtomicU64::new(0),
@@ -231,6 +236,7 @@ mod tests {
             id: "x".into(),
             event: "e",
             rooms,
+            except: None,
             publisher,
             received: Instant::now(),
             position,

@@ -1,13 +1,13 @@
 //! What became of an event at each session that was, had been or came back to its rooms.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::census::Census;
-use super::journal::{Flow, Seen};
+use super::journal::{Flow, Journal, Seen};
 use super::life::Life;
-use super::ways::Way;
+use super::ways::{HandedOver, Way};
 use crate::actors::messages::SessionKey;
 use crate::domain::RoomName;
 
@@ -42,6 +42,7 @@ pub fn witnesses(census: &Census, way: &Way, lives: &BTreeMap<SessionKey, Arc<Li
     for record in census.audiences() {
         // A thread that had no member of its rooms was not handed the event; some may have been there before.
         let handed = way.handed_to(record.index);
+        let excepted = members_excepted(way, handed, &record.journal);
         for room in way.rooms.iter() {
             let dispatched = way.received + way.dispatched_after().unwrap_or_default();
             let at = handed.map_or(dispatched, |handed| way.received + handed.after);
@@ -50,11 +51,14 @@ pub fn witnesses(census: &Census, way: &Way, lives: &BTreeMap<SessionKey, Arc<Li
                 None => record.journal.before(room, at),
             };
             whole &= complete;
-            for one in seen.into_iter().filter(|one| !one.later) {
+            for one in seen.into_iter().filter(|one| !one.later && !excepted.contains(&one.key)) {
                 let Some(life) = lives.get(&one.key).cloned() else {
                     whole = false;
                     continue;
                 };
+                if way.except.as_ref().is_some_and(|except| except.names_socket(&life.socket_id)) {
+                    continue;
+                }
                 let witness = Witness { fate: fate(&one, &life, at), life, room: room.clone(), lost: None, back: None };
                 // A session in several of the rooms had it by the first that it was there for.
                 let known = found.entry(one.key);
@@ -67,6 +71,13 @@ pub fn witnesses(census: &Census, way: &Way, lives: &BTreeMap<SessionKey, Arc<Li
     witnesses.iter_mut().for_each(|witness| witness.follow(way, &returns));
     witnesses.sort_by_key(|witness| witness.life.key);
     (witnesses, whole)
+}
+
+/// Those at one audience that an event was not for, as they were in a room that it left out.
+fn members_excepted(way: &Way, handed: Option<HandedOver>, journal: &Journal) -> HashSet<SessionKey> {
+    let (Some(except), Some(handed)) = (&way.except, handed) else { return HashSet::new() };
+    let seen = except.rooms().iter().flat_map(|room| journal.around(room, handed.turn).0);
+    seen.filter(|one| one.present).map(|one| one.key).collect()
 }
 
 fn fate(seen: &Seen, life: &Life, at: Instant) -> Fate {

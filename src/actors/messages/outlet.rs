@@ -80,6 +80,7 @@ pub struct Reply {
 #[derive(Clone)]
 pub struct Member {
     pub key: SessionKey,
+    pub socket_id: Arc<str>,
     pub audience: Post<Audience>,
     pub audience_index: usize,
     pub outlet: Arc<dyn Outlet>,

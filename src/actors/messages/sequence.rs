@@ -81,6 +81,7 @@ pub struct Placed {
 pub struct AddMember {
     pub room: RoomName,
     pub key: SessionKey,
+    pub socket_id: Arc<str>,
     pub outlet: Arc<dyn Outlet>,
     pub session: Recipient<FellBehind>,
     /// The session's.

@@ -132,9 +132,9 @@ impl Sequencer {
     /// An own batch is stored, and all that is before it has gone out.
     pub(super) fn finish_landed(&mut self, ctx: &mut Context<Self>) {
         let Some(InFlight { slots, landed_as: Landed::At(committed), .. }) = self.in_flight.take() else { return };
-        let before = self.head;
+        self.cluster.begin(self.head);
         self.go_out(slots, committed);
-        self.cluster.tell(before, self.head);
+        self.cluster.tell(self.head);
         self.follow_disk(ctx);
         self.after_success(ctx);
         self.go_on(ctx);

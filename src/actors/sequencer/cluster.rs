@@ -26,8 +26,9 @@ use crate::telemetry::spans;
 #[derive(Default)]
 pub struct Cluster {
     bridge: Option<BridgeStarted>,
-    /// What this batch has placed so far.
+    /// What this batch has placed so far, and the bridge has not been told of: it is all that is after `told`.
     stored: Vec<StoredHere>,
+    told: Position,
     /// Relayed steps that do not follow the head yet, by the position before them.
     early: BTreeMap<Position, Relayed>,
     /// Bytes of their payloads.
@@ -46,7 +47,9 @@ impl Cluster {
     const MAX_LOOSE: usize = 100_000;
     /// How long a gap may take to close by itself.
     pub const PATIENCE: Duration = Duration::from_millis(30);
-    /// The same for what an own batch waits for: its publishers wait with it.
+    /// How long what the relay should bring may take where nothing waits for it.
+    const LONG_PATIENCE: Duration = Duration::from_millis(250);
+    /// As `PATIENCE`, for what an own batch waits for: its publishers wait with it.
     pub const SHORT_PATIENCE: Duration = Duration::from_millis(5);
 
     pub fn has_bridge(&self) -> bool {
@@ -60,7 +63,19 @@ impl Cluster {
         Some(format!("{instance}-{:x}", self.named).into())
     }
 
-    pub fn went_out(&self, event: &Arc<Logged>, identity: Option<Arc<str>>, on_node: bool, publish: &Span) {
+    /// `head` is where this instance stands. What was placed before the event is told of before it, so that it comes
+    /// in this order elsewhere too.
+    pub fn went_out(
+        &mut self,
+        event: &Arc<Logged>,
+        identity: Option<Arc<str>>,
+        on_node: bool,
+        publish: &Span,
+        head: Position,
+    ) {
+        if !self.stored.is_empty() {
+            self.tell(head);
+        }
         if let Some(bridge) = &self.bridge {
             bridge.went_out.do_send(WentOut { event: event.clone(), identity, on_node, span: spans::relay(publish) });
         }
@@ -72,8 +87,14 @@ impl Cluster {
         }
     }
 
-    /// A batch has gone out.
-    pub fn tell(&mut self, before: Position, last: Position) {
+    /// A batch begins to go out.
+    pub fn begin(&mut self, before: Position) {
+        self.told = before;
+    }
+
+    /// It has gone out this far.
+    pub fn tell(&mut self, last: Position) {
+        let before = std::mem::replace(&mut self.told, last);
         let events = std::mem::take(&mut self.stored);
         if let Some(bridge) = &self.bridge
             && last > before
@@ -246,8 +267,28 @@ impl Sequencer {
         // What an own batch has stored meanwhile would be among it; it brings the rest as it lands.
         if self.in_flight.is_none() {
             self.cluster.note_ahead(head, self.head);
-            self.read_up_to(head, ctx);
+            if self.view.is_relay_open() {
+                self.leave_to_relay(head, ctx);
+            } else {
+                self.read_up_to(head, ctx);
+            }
         }
+    }
+
+    /// Reads on from the log once the relay has brought nothing for a while: between what is stored it brings what is
+    /// not, which would come behind what was read before it.
+    fn leave_to_relay(&self, up_to: Position, ctx: &mut Context<Self>) {
+        let head = self.head;
+        ctx.run_later(Cluster::LONG_PATIENCE, move |sequencer, ctx| {
+            if sequencer.head >= up_to || sequencer.in_flight.is_some() {
+                return;
+            }
+            if sequencer.head > head {
+                sequencer.leave_to_relay(up_to, ctx);
+            } else {
+                sequencer.read_up_to(up_to, ctx);
+            }
+        });
     }
 
     pub(super) fn note_lag(&mut self) {
@@ -289,14 +330,12 @@ impl Handler<RelayedLoose> for Sequencer {
 
     fn handle(&mut self, message: RelayedLoose, _: &mut Self::Context) {
         let _handling = self.census.sequencer.handling();
-        let RelayedLoose { identity, rooms, event, span } = message;
-        let volatile = identity.is_none();
-        let entries = self.entries;
+        let (identity, entries) = (message.identity.clone(), self.entries);
         if identity.is_some_and(|identity| self.cluster.remember_loose(identity, entries).is_some()) {
             return;
         }
         self.metrics.bridge.relayed_in.increment(1);
-        self.deliver_loose(rooms, event, volatile, &span);
+        self.deliver_loose(message);
     }
 }
 

@@ -6,11 +6,12 @@ use std::time::Instant;
 use tracing::Span;
 
 use super::actor::{Known, Sequencer, logged};
+use crate::actors::cluster_messages::RelayedLoose;
 use crate::actors::insight::{Outgoing, Publisher, Way};
 use crate::actors::logged::Logged;
 use crate::actors::messages::{AddMember, Begin, Deliver, Entered, EnteredAt, Entry, Reply, Sequence};
 use crate::actors::publication::{Receipt, Settlement};
-use crate::domain::{ErrorCode, Event, Offset, Position, Refusal, RoomName, packet};
+use crate::domain::{ErrorCode, Offset, Position, Refusal, packet};
 use crate::store::log::{Append, Generation, PublishName, StoredEvent, Write, Written};
 use crate::telemetry::spans;
 
@@ -71,11 +72,11 @@ impl Sequencer {
         if append.kept {
             self.census.ways.expect_stored(append.event.clone(), way.clone());
         }
-        let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept).on(way));
+        let event = Arc::new(Logged::unplaced(append.rooms, append.event, !append.kept, append.except).on(way));
         self.deliver(&event, audiences, receipt.span());
         if !append.kept || append.held_as.is_some() {
             let on_node = receipt.publisher() == Publisher::Node;
-            self.cluster.went_out(&event, append.held_as, on_node, receipt.span());
+            self.cluster.went_out(&event, append.held_as, on_node, receipt.span(), self.head);
         }
         receipt.publish(self.head_offset.clone(), false);
     }
@@ -126,6 +127,7 @@ impl Sequencer {
             id: "".into(),
             event: &event.name,
             rooms: event.rooms.as_slice().into(),
+            except: None,
             publisher: Publisher::Elsewhere,
             received: Instant::now(),
             position: Some(position),
@@ -142,17 +144,20 @@ impl Sequencer {
     }
 
     /// An event without a place that has gone out at another instance.
-    pub(super) fn deliver_loose(&mut self, rooms: Arc<[RoomName]>, event: Event, volatile: bool, relayed: &Span) {
+    pub(super) fn deliver_loose(&mut self, loose: RelayedLoose) {
+        let RelayedLoose { identity, rooms, event, except, span } = loose;
         let way = self.census.ways.note(Outgoing {
             id: "".into(),
             event: event.name(),
             rooms: rooms.clone(),
+            except: except.clone(),
             publisher: Publisher::Elsewhere,
             received: Instant::now(),
             position: None,
             audiences: self.audiences.len(),
         });
-        self.deliver(&Arc::new(Logged::unplaced(rooms, event, volatile).on(way)), ALL, relayed);
+        let event = Logged::unplaced(rooms, event, identity.is_none(), except).on(way);
+        self.deliver(&Arc::new(event), ALL, &span);
     }
 
     /// Notes an event's way as it goes out.
@@ -161,6 +166,7 @@ impl Sequencer {
             id: receipt.id().clone(),
             event: append.event.name(),
             rooms: append.rooms.clone(),
+            except: append.except.clone(),
             publisher: receipt.publisher(),
             received: receipt.received(),
             position,
@@ -211,12 +217,13 @@ impl Sequencer {
         entry.done();
         let member = &entry.member;
         let (room, key, session) = (entry.room.clone(), member.key, member.session.clone());
-        let outlet = member.outlet.clone();
+        let (outlet, socket_id) = (member.outlet.clone(), member.socket_id.clone());
         let (told, probe) = (session.recipient(), session.probe().clone());
         let number = self.entries;
         member.audience.do_send(AddMember {
             room,
             key,
+            socket_id,
             outlet,
             session: told,
             probe,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::domain::{LogId, Position};
 use crate::store::log::LogInfo;
 
-/// Written by the sequencer alone.
+/// Written by the sequencer, but for what the bridge knows of the relay.
 pub struct LogView {
     pub log: LogId,
     head: AtomicU64,
@@ -15,6 +15,7 @@ pub struct LogView {
     held: AtomicUsize,
     lag_ms: AtomicU64,
     relayed: AtomicBool,
+    relay_open: AtomicBool,
 }
 
 impl LogView {
@@ -26,6 +27,7 @@ impl LogView {
             held: AtomicUsize::new(0),
             lag_ms: AtomicU64::new(0),
             relayed: AtomicBool::new(false),
+            relay_open: AtomicBool::new(false),
         }
     }
 
@@ -62,6 +64,15 @@ impl LogView {
 
     pub(super) fn set_relayed(&self) {
         self.relayed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the relay is known to bring what others store.
+    pub(super) fn is_relay_open(&self) -> bool {
+        self.relay_open.load(Ordering::Relaxed)
+    }
+
+    pub fn set_relay_open(&self, open: bool) {
+        self.relay_open.store(open, Ordering::Relaxed);
     }
 
     pub(super) fn set_lag(&self, lag: Duration) {

@@ -63,7 +63,6 @@ pub struct Session {
     /// What the policy has said of it.
     pub(super) decisions: Arc<Decisions>,
     pub(super) expires_at: Option<SystemTime>,
-    pub(super) socket_id: Arc<str>,
     /// What the audit trail calls it.
     pub(super) actor: Arc<str>,
     pub(super) pid: PidKey,
@@ -109,12 +108,14 @@ impl Session {
         let actor = Arc::from(identity.label());
         let decisions = Arc::new(decisions);
         let own_room = access::own_room(&decisions, &identity);
+        let socket_id: Arc<str> = socket_id.into();
         let session = Self::start_in_arbiter(arbiter, {
             let (outlet, audience, sequencer) = (outlet.clone(), audience.clone(), services.sequencer.clone());
-            let record = record.clone();
+            let (record, socket_id) = (record.clone(), socket_id.clone());
             move |ctx| Self {
                 member: Member {
                     key,
+                    socket_id,
                     audience,
                     audience_index,
                     outlet,
@@ -124,7 +125,6 @@ impl Session {
                 state: SessionState::new(session_identity, session_services.max_rooms),
                 decisions,
                 expires_at,
-                socket_id: socket_id.into(),
                 actor,
                 pid,
                 arriving: recovery.as_ref().map_or(0, |recovery| recovery.rooms.len()),
@@ -145,7 +145,7 @@ impl Session {
         }
         watch_identity(&services, &identity, key, &session);
         let sequencer = services.sequencer.clone();
-        let member = Member { key, audience, audience_index, outlet, session: session.clone(), sequencer };
+        let member = Member { key, socket_id, audience, audience_index, outlet, session: session.clone(), sequencer };
         // A room that it had is read from where it stopped, its own otherwise from where the session began.
         let begin = if rooms.is_some() { Begin::FromLog } else { Begin::After(pid.began_at) };
         for room in rooms.unwrap_or_else(|| own_room.into_iter().collect()) {

@@ -42,7 +42,7 @@ impl Session {
     pub(super) fn receive(&mut self, message: ClientEvent, ctx: &mut Context<Self>) {
         let ClientEvent { name, payload, ack, received, slot } = message;
         let known = Command::known_event(&name);
-        tracing::debug!(kind = "socket_event", event = bounded_name(&name), socketId = %self.socket_id);
+        tracing::debug!(kind = "socket_event", event = bounded_name(&name), socketId = %self.member.socket_id);
         match (self.understand(&name, payload), known) {
             (Ok(command), Some(event)) => {
                 let target = AuditTarget::of(&command);
@@ -276,7 +276,7 @@ pub fn publishing(services: &SessionServices, identity: &Identity, request: Publ
     });
     let id = request.id.map_or_else(|| services.publish_ids.next(), Arc::from);
     let event = Event::new(request.event.as_str(), request.payload);
-    (Append { rooms: request.rooms.into(), event, kept: !request.volatile, name, change: None, held_as: None }, id)
+    (Append { kept: !request.volatile, name, ..Append::kept(request.rooms.into(), event) }, id)
 }
 
 /// Of all that a publish says but its id. Each part is behind its length, so that none passes for another.

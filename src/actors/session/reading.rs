@@ -124,7 +124,7 @@ impl Session {
     }
 
     fn wait_for_log(&mut self, error: &StoreError, ctx: &mut Context<Self>) {
-        tracing::warn!(%error, socket = %self.socket_id, "the log cannot be read for a session yet");
+        tracing::warn!(%error, socket = %self.member.socket_id, "the log cannot be read for a session yet");
         let Some(reading) = &mut self.reading else { return };
         reading.starved = Some(Instant::now());
         ctx.run_later(AGAIN, Self::feed);
@@ -132,7 +132,7 @@ impl Session {
 
     /// The transport goes; the client comes back by itself, and is sent what it missed.
     fn give_up(&self, why: &'static str) {
-        tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, why, "a transport was closed");
+        tracing::info!(user = self.state.identity.label(), socket = %self.member.socket_id, why, "a transport was closed");
         self.member.outlet.close(Closing::AtOnce);
     }
 }

@@ -76,7 +76,7 @@ impl Session {
     /// Ends the session for good, and says why in a word: the client is told to stay away.
     pub(super) fn end(&self, why: &'static str, ctx: &mut Context<Self>) {
         self.audit(action::SESSION_END, AuditOutcome::Done, Some(why), AuditTarget::default());
-        tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, why, "session ended");
+        tracing::info!(user = self.state.identity.label(), socket = %self.member.socket_id, why, "session ended");
         self.member.outlet.close(Closing::Session);
         ctx.stop();
     }

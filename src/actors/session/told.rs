@@ -63,7 +63,7 @@ impl Handler<Replaced> for Session {
     type Result = ();
 
     fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
-        tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, "its client came back on another connection");
+        tracing::info!(user = self.state.identity.label(), socket = %self.member.socket_id, "its client came back on another connection");
         self.member.outlet.close(Closing::AtOnce);
         ctx.stop();
     }
@@ -99,7 +99,7 @@ impl Handler<Closed> for Session {
     type Result = ();
 
     fn handle(&mut self, message: Closed, ctx: &mut Self::Context) {
-        tracing::info!(user = self.state.identity.label(), socket = %self.socket_id, reason = message.reason, "disconnected");
+        tracing::info!(user = self.state.identity.label(), socket = %self.member.socket_id, reason = message.reason, "disconnected");
         ctx.stop();
     }
 }

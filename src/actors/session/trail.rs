@@ -17,7 +17,7 @@ impl Session {
             outcome,
             cause,
             target,
-            session: Some(self.socket_id.clone()),
+            session: Some(self.member.socket_id.clone()),
             address: self.record.address,
         });
     }

@@ -151,9 +151,15 @@ impl Feed {
     }
 
     fn show_sent(&self, way: &Way, limit: usize) -> usize {
-        let in_rooms = |shown: &&Shown| shown.rooms.iter().any(|room| way.rooms.contains(room));
+        let is_in = |shown: &Shown, rooms: &[RoomName]| shown.rooms.iter().any(|room| rooms.contains(room));
+        let is_for = |shown: &&Shown| {
+            let excepted = way.except.as_ref().is_some_and(|except| {
+                except.names_socket(&shown.record.life.socket_id) || is_in(shown, except.rooms())
+            });
+            is_in(shown, &way.rooms) && !excepted
+        };
         let at = iso(self.ui.services.census.time_of(way.received + way.dispatched_after().unwrap_or_default()));
-        let to = self.shown.values().filter(in_rooms).take(limit);
+        let to = self.shown.values().filter(is_for).take(limit);
         to.map(|shown| self.tell("event_sent", &("/", &shown.record.life.socket_id, [&*way.event], &at))).count()
     }
 

@@ -14,7 +14,7 @@ pub fn room(n: usize) -> RoomName {
 
 pub fn append(rooms: &[RoomName], n: usize) -> Append {
     let event = Event::of("e", &json!({ "n": n }));
-    Append { rooms: rooms.into(), event, kept: true, name: None, change: None, held_as: None }
+    Append::kept(rooms.into(), event)
 }
 
 pub fn named(id: &str, digest: u8) -> PublishName {
