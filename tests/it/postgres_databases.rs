@@ -109,9 +109,11 @@ fn undo(server: &Postgres, database: &str, migration: &Path) {
 }
 
 fn definitions(server: &Postgres, database: &str) -> String {
-    let query =
-        "SELECT string_agg(concat_ws(' ', table_name, column_name, data_type, column_default, is_nullable), chr(10)
-        ORDER BY table_name, column_name) FROM information_schema.columns WHERE table_schema = 'realtime'";
+    let query = "SELECT string_agg(definition, chr(10) ORDER BY definition) FROM (
+            SELECT concat_ws(' ', table_name, column_name, data_type, column_default, is_nullable) AS definition
+            FROM information_schema.columns WHERE table_schema = 'realtime'
+            UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'realtime'
+        ) AS parts";
     server.psql(database, query).unwrap()
 }
 

@@ -4,6 +4,7 @@
 //! Why one order over all rooms, and not one for each: docs/decisions/0005-one-order.md.
 
 mod actor;
+mod adoption;
 mod answers;
 mod backlog;
 mod batches;
