@@ -11,7 +11,7 @@ use crate::actors::messages::Publish;
 use crate::actors::publication::Receipt;
 use crate::bus::Garbage;
 use crate::bus::adapter::{self, NodeEvent};
-use crate::domain::{Event, EventName, Except, RoomName};
+use crate::domain::{Event, EventName, Except, PublishRequest, RoomName};
 use crate::store::log::Append;
 use crate::telemetry::spans;
 
@@ -19,7 +19,6 @@ use crate::telemetry::spans;
 /// nothing is read from Redis.
 pub const MAX_UNDERWAY: u32 = 2_048;
 const PER_PLACE: usize = 8 * 1024;
-const MAX_ROOMS: usize = 64;
 
 impl ClusterBridge {
     /// Publishes them in their order. Resolves once there was place for all of them.
@@ -72,7 +71,7 @@ pub(crate) fn read(event: NodeEvent) -> Result<Append, Garbage> {
         if let Some(room) = RoomName::parse(room).filter(|room| !named.contains(room)) {
             named.push(room);
         }
-        if named.len() > MAX_ROOMS {
+        if named.len() > PublishRequest::MAX_ROOMS {
             return Err(Garbage::Room);
         }
     }

@@ -1,6 +1,5 @@
 //! What goes to the peers.
 
-use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::Span;
@@ -42,7 +41,7 @@ impl ClusterBridge {
         if let Some(sealed) = self.cluster.seal.close_with(relay::LOG, &frame, &Behind { traces, names })
             && self.bus.publish(relay::LOG, sealed)
         {
-            self.note_relayed(part.iter().map(|stored| &*stored.event));
+            self.note_relayed(part.len(), part.iter().map(|stored| &*stored.event));
         } else {
             part.iter().for_each(|stored| spans::failed(&stored.span));
         }
@@ -66,7 +65,7 @@ impl ClusterBridge {
         if let Some(sealed) = self.cluster.seal.close_with(channel, &frame, &Behind { traces, names })
             && self.bus.publish(channel, sealed)
         {
-            self.note_relayed([&*event]);
+            self.note_relayed(1, [&*event]);
         } else {
             spans::failed(&span);
         }
@@ -75,14 +74,11 @@ impl ClusterBridge {
         }
     }
 
-    fn note_relayed<'a>(&self, events: impl IntoIterator<Item = &'a Logged>) {
+    fn note_relayed<'a>(&self, count: usize, events: impl IntoIterator<Item = &'a Logged>) {
+        self.services.metrics.bridge.relayed_out.increment(count as u64);
         // Without Redis it waits, and may be left out.
-        let on_its_way = self.cluster.connected.load(Ordering::Acquire);
-        for event in events {
-            self.services.metrics.bridge.relayed_out.increment(1);
-            if let Some(way) = event.way().filter(|_| on_its_way) {
-                way.note_relayed();
-            }
+        if self.cluster.is_connected() {
+            events.into_iter().filter_map(Logged::way).for_each(|way| way.note_relayed());
         }
     }
 
